@@ -1,0 +1,287 @@
+"""Settings of one environment: typed defaults, and what ``environments/<env>.toml`` changes.
+
+They are read and checked before the first resource is made, so that a slip in a file is an
+error that names the file and the key, never a stack that half deploys.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import platform
+import re
+import sys
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+ENVIRONMENTS = Path(__file__).parents[1] / "environments"
+ARCHITECTURES = {"aarch64": "arm64", "arm64": "arm64", "x86_64": "x86_64", "amd64": "x86_64"}
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
+LOG_DAYS = (
+    1,
+    3,
+    5,
+    7,
+    14,
+    30,
+    60,
+    90,
+    120,
+    150,
+    180,
+    365,
+    400,
+    545,
+    731,
+    1096,
+    1827,
+    2192,
+    2557,
+    2922,
+    3288,
+    3653,
+)
+"""Retention periods that CloudWatch Logs accepts."""
+
+Bound = tuple[str, bool, str, str]
+"""Key, whether its value holds, what is wrong otherwise, and what to do then."""
+
+
+class SettingsError(ValueError):
+    """A setting that cannot be used: which file, which key, what is wrong, what to do."""
+
+    def __init__(self, file: Path | str, key: str, problem: str, remedy: str) -> None:
+        super().__init__(f"{file}: {key}: {problem}. {remedy}")
+        self.file, self.key, self.problem, self.remedy = file, key, problem, remedy
+
+
+@dataclass(frozen=True, kw_only=True)
+class Glue:
+    """Preprocessing: a Spark cluster of ``workers`` × ``worker`` (one of them drives)."""
+
+    worker: Literal["G.1X", "G.2X", "G.4X", "G.8X"] = "G.1X"
+    workers: int = 2
+    minutes: int = 60
+    """Time after which a run is stopped."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """The training job: ``instances`` hosts of one type; ``spot`` uses spare capacity and resumes."""
+
+    instance: str = "ml.m6i.xlarge"
+    instances: int = 1
+    volume_gb: int = 30
+    minutes: int = 120
+    spot: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Packaging:
+    """The processing job that exports, evaluates and gates the model."""
+
+    instance: str = "ml.m6i.xlarge"
+    volume_gb: int = 30
+    minutes: int = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class Serving:
+    """The predict function and the API before it. ``host`` means: what this machine has."""
+
+    python: str = "3.13"
+    architecture: Literal["arm64", "x86_64", "host"] = "arm64"
+    memory_mb: int = 1769
+    """1769 MB is where Lambda gives one whole vCPU."""
+    timeout_seconds: int = 10
+    snap_start: bool = False
+    rate: int = 100
+    """Requests a second that the stage admits in the long run."""
+    burst: int = 200
+    """Requests that the stage admits at once."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alarms:
+    """What the operators are told about, and where."""
+
+    email: str = ""
+    latency_ms: int = 500
+    """The 99th percentile of the API's latency above which an alarm rings."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything that may differ from one environment to another."""
+
+    env: str
+    workloads: tuple[str, ...] = ("flights",)
+    account: str | None = None
+    region: str | None = None
+    port: int | None = None
+    """The emulator's port on 127.0.0.1; only environments on the laptop have one."""
+    approval: Literal["automatic", "manual"] = "manual"
+    retain: bool = False
+    """Keep buckets, keys, tables and logs when their stack is deleted."""
+    log_days: int = 30
+    cloudwatch_role: bool = False
+    """Let the stack set the account-wide role with which API Gateway writes logs."""
+    glue: Glue = field(default_factory=Glue)
+    training: Training = field(default_factory=Training)
+    packaging: Packaging = field(default_factory=Packaging)
+    serving: Serving = field(default_factory=Serving)
+    alarms: Alarms = field(default_factory=Alarms)
+
+    @property
+    def endpoint(self) -> str | None:
+        """The emulator's URL, without a trailing slash; None on AWS."""
+        return None if self.port is None else f"http://127.0.0.1:{self.port}"
+
+    @property
+    def local(self) -> bool:
+        """Whether this environment lives on the laptop."""
+        return self.port is not None
+
+    def stack(self, *parts: str) -> str:
+        """Name of a stack: ``millrace-dev-foundation``, ``millrace-dev-flights-serving``."""
+        return "-".join(("millrace", self.env, *parts))
+
+    def name(self, workload: str, part: str = "") -> str:
+        """Name of a workload's resource: ``millrace-dev-flights-predict``."""
+        return self.stack(workload, part) if part else self.stack(workload)
+
+    def parameter(self, workload: str, part: str) -> str:
+        """Name of a workload's SSM parameter: ``/millrace/dev/flights/layer``."""
+        return f"/millrace/{self.env}/{workload}/{part}"
+
+    def logs(self, workload: str, part: str) -> str:
+        """Name of a workload's log group: ``/millrace/dev/flights/predict``."""
+        return self.parameter(workload, part)
+
+    def database(self, workload: str) -> str:
+        """Name of a workload's Glue database: ``millrace_dev_flights``."""
+        return self.name(workload).replace("-", "_")
+
+
+def load(env: str, folder: Path = ENVIRONMENTS) -> Settings:
+    """Settings of the environment ``env``, read from ``folder/<env>.toml`` over the defaults.
+
+    Raises ``SettingsError`` for an unknown environment, an unknown key, a wrong type or a value
+    out of bounds. ``MILLRACE_PORT`` overrides the port of an environment that has one.
+    """
+    file = folder / f"{env}.toml"
+    if not file.is_file():
+        known = ", ".join(sorted(path.stem for path in folder.glob("*.toml"))) or "none"
+        raise SettingsError(file, "env", f"there is no environment {env!r}", f"Choose one of: {known}.")
+    settings = _build(Settings, {"env": env} | _read(file), file, "")
+    settings = _on_this_host(settings, file)
+    _check(settings, file)
+    return settings
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(file.read_text())
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(file, "syntax", str(error), "Write it as TOML.") from error
+    if "env" in values:
+        raise SettingsError(file, "env", "the file's name says it already", "Remove the key.")
+    return values
+
+
+def _build(kind: Any, values: Mapping[str, Any], file: Path, prefix: str) -> Any:
+    hints = typing.get_type_hints(kind)
+    for key in values:
+        if key not in hints:
+            raise SettingsError(file, prefix + key, "unknown key", f"Known keys: {', '.join(sorted(hints))}.")
+    return kind(**{key: _value(hints[key], value, file, prefix + key) for key, value in values.items()})
+
+
+def _value(hint: Any, value: Any, file: Path, key: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        _expect(isinstance(value, dict), file, key, value, "a table")
+        return _build(hint, value, file, f"{key}.")
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        _expect(value in arguments, file, key, value, " or ".join(map(repr, arguments)))
+        return value
+    if origin is tuple:
+        strings = isinstance(value, list) and all(isinstance(item, str) for item in value)
+        _expect(strings, file, key, value, "a list of strings")
+        return tuple(value)
+    accepted = arguments if origin is types.UnionType else (hint,)
+    names = " or ".join(kind.__name__ for kind in accepted if kind is not types.NoneType)
+    _expect(type(value) in accepted, file, key, value, f"of type {names}")
+    return value
+
+
+def _expect(holds: bool, file: Path, key: str, value: object, wanted: str) -> None:
+    if not holds:
+        raise SettingsError(file, key, f"{value!r} is not {wanted}", f"Write a value that is {wanted}.")
+
+
+def _on_this_host(settings: Settings, file: Path) -> Settings:
+    """Replace what refers to this machine: ``host`` as Python or architecture, and the port."""
+    serving = settings.serving
+    if serving.python == "host":
+        serving = dataclasses.replace(serving, python=f"{sys.version_info.major}.{sys.version_info.minor}")
+    if serving.architecture == "host":
+        serving = dataclasses.replace(serving, architecture=_architecture(file))
+    port = settings.port
+    if port is not None and "MILLRACE_PORT" in os.environ:
+        port = _port(os.environ["MILLRACE_PORT"])
+    return dataclasses.replace(settings, serving=serving, port=port)
+
+
+def _architecture(file: Path) -> Literal["arm64", "x86_64"]:
+    machine = platform.machine().lower()
+    if machine not in ARCHITECTURES:
+        raise SettingsError(
+            file, "serving.architecture", f"this host is a {machine}", "Name arm64 or x86_64 instead of host."
+        )
+    return typing.cast("Literal['arm64', 'x86_64']", ARCHITECTURES[machine])
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal():
+        raise SettingsError(
+            "environment variable", "MILLRACE_PORT", f"{text!r} is not a port", "Set a number."
+        )
+    return int(text)
+
+
+def _check(settings: Settings, file: Path) -> None:
+    """Bounds that types cannot express; each is what the service itself accepts."""
+    for key, holds, problem, remedy in (*_platform_bounds(settings), *_serving_bounds(settings)):
+        if not holds:
+            raise SettingsError(file, key, problem, remedy)
+
+
+def _platform_bounds(settings: Settings) -> tuple[Bound, ...]:
+    name, port = re.fullmatch("[a-z][a-z0-9]{1,15}", settings.env), settings.port
+    return (
+        ("env", bool(name), "not a usable name", "Take 2 to 16 lower-case letters and digits."),
+        ("workloads", bool(settings.workloads), "no workload is named", "Name a folder of workloads/."),
+        ("port", port is None or 1024 <= port < 65536, "out of range", "Take 1024 to 65535."),
+        ("log_days", settings.log_days in LOG_DAYS, "no such retention period", f"Take one of {LOG_DAYS}."),
+        ("glue.workers", settings.glue.workers >= 2, "too few", "Glue needs at least 2."),
+        ("training.instances", settings.training.instances >= 1, "too few", "Take 1 or more."),
+    )
+
+
+def _serving_bounds(settings: Settings) -> tuple[Bound, ...]:
+    serving = settings.serving
+    runtime = settings.local or serving.python in PYTHONS
+    snapshot = not serving.snap_start or serving.python != "3.11"
+    return (
+        ("serving.python", runtime, "no such runtime", f"Take one of {PYTHONS}."),
+        ("serving.memory_mb", 128 <= serving.memory_mb <= 10240, "out of range", "Take 128 to 10240."),
+        ("serving.timeout_seconds", 1 <= serving.timeout_seconds <= 29, "out of range", "Take 1 to 29."),
+        ("serving.snap_start", snapshot, "not offered for Python 3.11", "Take Python 3.12 or later."),
+        ("serving.burst", serving.burst >= serving.rate >= 1, "below the rate", "Take serving.rate or more."),
+    )
