@@ -1,0 +1,286 @@
+"""What must hold between the parts of a contract, beyond each key having the right type."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
+
+from contract.errors import suggestion
+from contract.schema import SPLITS, Column, Contract, Feature, Record, Rule, Table
+from contract.structure import StructureError
+
+WORKLOAD = re.compile(r"[a-z][a-z0-9_-]{0,30}")
+IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+EXAMPLES = "examples"
+RESERVED = frozenset({"example_id", "event_time", "label", "split"})
+"""Columns of the examples that the platform itself writes."""
+LEAK = (
+    "It is known only after the outcome, so a model that reads it cannot be used before: "
+    "name another feature, or derive one from rows that were complete by then."
+)
+
+Findings = Iterator[tuple[str, str, str]]
+
+
+def check(contract: Contract) -> None:
+    """Raises StructureError for the first thing in ``contract`` that does not hold."""
+    for rule in RULES:
+        for key, problem, remedy in rule(contract):
+            raise StructureError(key, problem, remedy)
+
+
+def _name(contract: Contract) -> Findings:
+    if not WORKLOAD.fullmatch(contract.name):
+        yield (
+            "name",
+            f'"{contract.name}" cannot name a workload',
+            "Lower-case letters, digits, - and _, a letter first, at most 31 characters.",
+        )
+
+
+def _texts(contract: Contract) -> Findings:
+    texts = {
+        "question": contract.question,
+        "source.folder": contract.source.folder,
+        "label.sql": contract.label.sql,
+        "example.event_time": contract.example.event_time,
+        "model.positive": contract.model.positive,
+        "model.negative": contract.model.negative,
+    }
+    for key, text in texts.items():
+        if not text.strip():
+            yield key, "empty", "Write what it is."
+
+
+def _tables(contract: Contract) -> Findings:
+    if not contract.tables:
+        yield "tables", "none is declared", "Add a [tables.NAME] for each raw file."
+    yield from _identifiers("tables", contract.tables, {EXAMPLES})
+    for name, table in contract.tables.items():
+        yield from _table(f"tables.{name}", table)
+
+
+def _table(key: str, table: Table) -> Findings:
+    if not table.file.strip():
+        yield f"{key}.file", "empty", "Name the raw file."
+    if not table.columns:
+        yield f"{key}.columns", "none is declared", "Add every column of the file's header."
+    if not table.key:
+        yield f"{key}.key", "empty", "List the columns that tell one row from another."
+    yield from _identifiers(f"{key}.columns", table.columns, set())
+    for part in ("key", "after_the_fact"):
+        yield from _known_columns(f"{key}.{part}", getattr(table, part), table)
+    for name in sorted(set(table.key) & set(table.after_the_fact)):
+        yield f"{key}.after_the_fact", f'"{name}" is part of the key', "A key is known from the start."
+    if not 0 <= table.max_quarantined <= 1:
+        yield f"{key}.max_quarantined", f"{table.max_quarantined:g} is not a share", "Between 0 and 1."
+    for name, column in table.columns.items():
+        yield from _column(f"{key}.columns.{name}", column)
+
+
+def _known_columns(key: str, columns: tuple[str, ...], table: Table) -> Findings:
+    for index, name in enumerate(columns):
+        if name not in table.columns:
+            yield f"{key}[{index}]", f'"{name}" is not a column', suggestion(name, table.columns)
+        if name in columns[:index]:
+            yield f"{key}[{index}]", f'"{name}" stands here twice', "Leave one of them out."
+
+
+def _column(key: str, column: Column) -> Findings:
+    if column.type not in ("integer", "number"):
+        yield from _boundless(key, column, f"a {column.type} column has no order to bound")
+    yield from _bounds(key, column)
+    if column.spellings and column.type != "text":
+        yield f"{key}.spellings", "only a text column has spellings", 'Set type = "text" or leave it out.'
+    seen = dict.fromkeys(column.spellings, "is a canonical spelling itself")
+    for canonical, variants in column.spellings.items():
+        for index, variant in enumerate(variants):
+            if variant in seen:
+                place = f"{key}.spellings.{canonical}[{index}]"
+                yield place, f'"{variant}" {seen[variant]}', "List each variant once."
+            seen[variant] = f'is already rewritten to "{canonical}"'
+
+
+def _bounds(key: str, bounded: Column | Feature | Rule) -> Findings:
+    if bounded.min is not None and bounded.max is not None and bounded.min > bounded.max:
+        yield f"{key}.min", f"{bounded.min:g} is above max = {bounded.max:g}", "Swap or mend them."
+
+
+def _boundless(key: str, bounded: Column | Feature, why: str) -> Findings:
+    for bound in ("min", "max"):
+        if getattr(bounded, bound) is not None:
+            yield f"{key}.{bound}", why, "Leave it out."
+
+
+def _identifiers(key: str, names: Iterable[str], reserved: set[str] | frozenset[str]) -> Findings:
+    seen: dict[str, str] = {}
+    for name in names:
+        place = f"{key}.{name}"
+        if not IDENTIFIER.fullmatch(name):
+            yield place, "not a plain name", "Letters, digits and _, no digit first."
+        if name.lower() in reserved:
+            yield place, "the platform uses this name itself", "Choose another name."
+        if name.lower() in seen:
+            yield place, f'differs from "{seen[name.lower()]}" only in case', "SQL cannot tell them apart."
+        seen[name.lower()] = name
+
+
+def _example(contract: Contract) -> Findings:
+    example = contract.example
+    if example.table not in contract.tables:
+        yield "example.table", f'"{example.table}" is no table', suggestion(example.table, contract.tables)
+    if not IDENTIFIER.fullmatch(example.event_time):
+        yield "example.event_time", f'"{example.event_time}" cannot name a column', "Name one."
+    if example.event_time in contract.features:
+        yield "example.event_time", "is a feature too", "Give the feature another name."
+
+
+def _split(contract: Contract) -> Findings:
+    for name in SPLITS:
+        if name not in contract.split:
+            yield f"split.{name}", "missing", "Add { start = 2013-01-01, end = 2013-09-01 }."
+    for name, period in contract.split.items():
+        if period.start >= period.end:
+            yield f"split.{name}.start", f"{period.start} is not before end = {period.end}", "Swap them."
+    ordered = [(name, contract.split[name]) for name in SPLITS if name in contract.split]
+    for (earlier, before), (later, after) in pairwise(ordered):
+        if after.start < before.end:
+            problem = f"{after.start} lies before the end of {earlier}, {before.end}"
+            yield f"split.{later}.start", problem, "Train, validate, test: in this order, without overlap."
+
+
+def _features(contract: Contract) -> Findings:
+    if not contract.features:
+        yield "features", "none is declared", "Add a [features.NAME] for each."
+    yield from _identifiers("features", contract.features, RESERVED)
+    for name, feature in contract.features.items():
+        key = f"features.{name}"
+        if not feature.meaning.strip():
+            yield f"{key}.meaning", "empty", "Say in a line what callers are to send."
+        if feature.kind == "category":
+            yield from _boundless(key, feature, "a category has no order to bound")
+        yield from _bounds(key, feature)
+
+
+def _leaks(contract: Contract) -> Findings:
+    late = after_the_fact(contract)
+    for name in contract.features:
+        if name.lower() in late:
+            yield f"features.{name}", f"leaks {late[name.lower()]}", LEAK
+
+
+def after_the_fact(contract: Contract) -> dict[str, str]:
+    """Lower-case names of all columns known only after the fact, each with its ``table.column``."""
+    return {
+        name.lower(): f"{table}.{name}"
+        for table, declared in contract.tables.items()
+        for name in declared.after_the_fact
+    }
+
+
+def _selection(contract: Contract) -> Findings:
+    limit = contract.selection.redundant_above
+    if not 0 < limit <= 1:
+        yield "selection.redundant_above", f"{limit:g} is no limit for |r|", "Above 0, at most 1."
+
+
+def _quality(contract: Contract) -> Findings:
+    seen: set[str] = set()
+    for index, rule in enumerate(contract.quality):
+        key = f"quality[{index}]"
+        if not rule.name.strip() or not rule.sql.strip():
+            yield key, "name or sql is empty", "Write both."
+        if rule.name in seen:
+            yield f"{key}.name", f'"{rule.name}" names another rule already', "Choose another name."
+        seen.add(rule.name)
+        if rule.table not in {*contract.tables, EXAMPLES}:
+            known = [*contract.tables, EXAMPLES]
+            yield f"{key}.table", f'"{rule.table}" is no table', suggestion(rule.table, known)
+        if rule.min is None and rule.max is None:
+            yield key, "no bound, so the rule can never break", "Give min, max or both."
+        yield from _bounds(key, rule)
+
+
+def _model(contract: Contract) -> Findings:
+    model = contract.model
+    shares = {"threshold": model.threshold, "floor.auc": model.floor.auc}
+    for key, value in shares.items():
+        if not 0 < value < 1:
+            yield f"model.{key}", f"{value:g} is out of range", "Between 0 and 1, both excluded."
+    for key, value in {"parity": model.budget.parity, "auc_loss": model.budget.auc_loss}.items():
+        if not 0 <= value < 1:
+            yield f"model.budget.{key}", f"{value:g} is out of range", "At least 0, below 1."
+    if model.positive == model.negative:
+        yield "model.negative", "the same as model.positive", "Two outcomes need two names."
+
+
+def _positive_numbers(contract: Contract) -> Findings:
+    training, serving = contract.model.training, contract.serving
+    positive = {
+        "model.budget.bytes": contract.model.budget.bytes,
+        "model.training.epochs": training.epochs,
+        "model.training.patience": training.patience,
+        "model.training.batch_rows": training.batch_rows,
+        "model.training.learning_rate": training.learning_rate,
+        "model.training.embedding": training.embedding,
+        **{f"model.training.hidden[{at}]": width for at, width in enumerate(training.hidden)},
+        "serving.max_records": serving.max_records,
+        "serving.max_body_bytes": serving.max_body_bytes,
+    }
+    for key, value in positive.items():
+        if value <= 0:
+            yield key, f"{value:g} is not positive", "Above 0."
+    for key, value in {"seed": training.seed, "weight_decay": training.weight_decay}.items():
+        if value < 0:
+            yield f"model.training.{key}", f"{value:g} is negative", "At least 0."
+    if not 0 <= training.dropout < 1:
+        yield "model.training.dropout", f"{training.dropout:g} is out of range", "At least 0, below 1."
+
+
+def _examples(contract: Contract) -> Findings:
+    if not contract.examples:
+        yield "examples", "none is given", "Add [[examples]]: the release check and the docs use them."
+    for index, record in enumerate(contract.examples):
+        yield from _record(f"examples[{index}]", record, contract.features)
+
+
+def _record(key: str, record: Record, features: dict[str, Feature]) -> Findings:
+    for name, feature in features.items():
+        if feature.required and name not in record:
+            yield f"{key}.{name}", "missing", f"features.{name} is required: add it."
+    for name, value in record.items():
+        if name not in features:
+            yield f"{key}.{name}", "no such feature", suggestion(name, features)
+        else:
+            yield from _value(f"{key}.{name}", value, features[name])
+
+
+def _value(key: str, value: object, feature: Feature) -> Findings:
+    if feature.kind == "category":
+        if not isinstance(value, str):
+            yield key, f"{value!r} is not a text", "A category's value stands in quotes."
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        yield key, f"{value!r} is not a number", "Give a number (0 or 1 for a yes or no)."
+        return
+    if feature.min is not None and value < feature.min:
+        yield key, f"{value:g} is below min = {feature.min:g}", "Give a plausible example."
+    if feature.max is not None and value > feature.max:
+        yield key, f"{value:g} is above max = {feature.max:g}", "Give a plausible example."
+
+
+RULES: tuple[Callable[[Contract], Findings], ...] = (
+    _name,
+    _texts,
+    _tables,
+    _example,
+    _split,
+    _features,
+    _leaks,
+    _selection,
+    _quality,
+    _model,
+    _positive_numbers,
+    _examples,
+)
