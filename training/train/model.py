@@ -1,0 +1,134 @@
+"""The model: raw numbers and category slots in, log-odds out, with all preparation inside.
+
+Imputation, scaling and the numbers' bends are buffers, so that what was learnt from the training split
+travels with the weights into the exported graph.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import accumulate
+
+import torch
+from torch import Tensor, nn
+
+from contract.schema import Training
+from training.train.encoding import Encoding, Number
+
+_FAR = 6.0
+"""Scaled numbers are cut off this many standard deviations from the mean: wild values do not run away."""
+
+
+class Tabular(nn.Module):
+    """A multilayer perceptron over prepared numbers and embedded categories.
+
+    The last layer starts at zero weights and the prior's log-odds, so the untrained model answers the
+    prior and training moves away from it: probabilities stay calibrated to the class shares seen.
+    """
+
+    def __init__(self, encoding: Encoding, training: Training, prior: float) -> None:
+        super().__init__()
+        parts: list[nn.Module] = []
+        width = 0
+        self.numbers = Numbers(encoding.numbers) if encoding.numbers else None
+        self.categories: Categories | None = None
+        if self.numbers is not None:
+            width += self.numbers.width
+        if encoding.categories:
+            sizes = [len(category.values) + 1 for category in encoding.categories]
+            self.categories = Categories(sizes, training.embedding)
+            width += self.categories.width
+        for hidden in training.hidden:
+            parts += [nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(training.dropout)]
+            width = hidden
+        self.hidden = nn.Sequential(*parts)
+        self.output = nn.Linear(width, 1)
+        nn.init.zeros_(self.output.weight)
+        nn.init.constant_(self.output.bias, math.log(prior / (1 - prior)))
+
+    def forward(self, numbers: Tensor | None, categories: Tensor | None) -> Tensor:
+        """Return log-odds [N] for ``numbers`` [N, n] float32 and ``categories`` [N, c] int64 slots.
+
+        A kind of feature that the model does not have is not looked at and may be None.
+        """
+        parts = []
+        if self.numbers is not None:
+            parts.append(self.numbers(numbers))
+        if self.categories is not None:
+            parts.append(self.categories(categories))
+        odds: Tensor = self.output(self.hidden(torch.cat(parts, dim=1)))
+        return odds.squeeze(1)
+
+
+class Numbers(nn.Module):
+    """Numbers [N, n] with NaN → [N, width]: scaled, bent at quantiles, and a flag where gaps are usual.
+
+    The bends are a piecewise linear encoding: between two neighbouring quantiles a value goes from 0 to
+    1. Source: Gorishniy, Rubachev and Babenko, "On Embeddings for Numerical Features in Tabular Deep
+    Learning", NeurIPS 2022, section 3.2.
+    """
+
+    median: Tensor
+    mean: Tensor
+    std: Tensor
+    gaps: Tensor
+    bend_of: Tensor
+    bend_start: Tensor
+    bend_length: Tensor
+
+    def __init__(self, numbers: Sequence[Number]) -> None:
+        super().__init__()
+        self._buffer("median", [number.median for number in numbers])
+        self._buffer("mean", [number.mean for number in numbers])
+        self._buffer("std", [number.std for number in numbers])
+        gaps = [column for column, number in enumerate(numbers) if number.gaps]
+        bends = [
+            (column, low, high - low)
+            for column, number in enumerate(numbers)
+            for low, high in zip(number.knots, number.knots[1:], strict=False)
+        ]
+        self.register_buffer("gaps", torch.tensor(gaps, dtype=torch.int64))
+        self.register_buffer("bend_of", torch.tensor([column for column, _, _ in bends], dtype=torch.int64))
+        self._buffer("bend_start", [low for _, low, _ in bends])
+        self._buffer("bend_length", [length for _, _, length in bends])
+        self.width = len(numbers) + len(gaps) + len(bends)
+
+    def forward(self, numbers: Tensor) -> Tensor:
+        """Return the prepared numbers [N, width] float32."""
+        missing = torch.isnan(numbers)
+        filled = torch.where(missing, self.median, numbers)
+        parts = [((filled - self.mean) / self.std).clamp(-_FAR, _FAR)]
+        if len(self.gaps):
+            parts.append(missing[:, self.gaps].to(torch.float32))
+        if len(self.bend_of):
+            parts.append(((filled[:, self.bend_of] - self.bend_start) / self.bend_length).clamp(0, 1))
+        return torch.cat(parts, dim=1)
+
+    def _buffer(self, name: str, values: list[float]) -> None:
+        self.register_buffer(name, torch.tensor(values, dtype=torch.float32))
+
+
+class Categories(nn.Module):
+    """Slots [N, c] → embeddings [N, c · size], from one table in which every column has its own rows.
+
+    ``sizes`` are the columns' numbers of slots. Slot 0 starts at zero, the mean of the others: a value
+    that was never seen counts as no evidence.
+    """
+
+    offsets: Tensor
+
+    def __init__(self, sizes: Sequence[int], size: int) -> None:
+        super().__init__()
+        offsets = [0, *accumulate(sizes)][:-1]
+        self.table = nn.Embedding(sum(sizes), size)
+        self.register_buffer("offsets", torch.tensor(offsets, dtype=torch.int64))
+        self.width = len(sizes) * size
+        nn.init.normal_(self.table.weight, std=1 / math.sqrt(size))
+        with torch.no_grad():
+            self.table.weight[self.offsets] = 0.0
+
+    def forward(self, slots: Tensor) -> Tensor:
+        """Return the embeddings [N, width] of ``slots`` [N, c] int64, side by side in column order."""
+        embedded: Tensor = self.table(slots + self.offsets)
+        return embedded.flatten(1)
