@@ -1,0 +1,123 @@
+"""Calls of the deployed API: an access token, then a request with it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shlex
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cli.errors import CliError, unreachable
+
+if TYPE_CHECKING:
+    from cli.session import Session
+
+SECONDS = 35
+"""API Gateway gives up after 29 s; a little more tells its answer from a lost connection."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Status and body of a response; ``content`` is the body as JSON, or its text where it is none."""
+
+    status: int
+    content: Any
+
+
+def call(url: str, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
+    """GET ``url``, or POST ``body`` to it.
+
+    Raises `CliError` where nothing answers.
+    """
+    request = urllib.request.Request(url, data=body, headers=dict(headers))  # noqa: S310 - a stack's own output
+    try:
+        with urllib.request.urlopen(request, timeout=SECONDS) as response:  # noqa: S310
+            return Answer(response.status, readable(response.read()))
+    except urllib.error.HTTPError as error:
+        return Answer(error.code, readable(error.read()))
+    except OSError as error:
+        raise unreachable(f"{url}: {getattr(error, 'reason', error)}") from error
+
+
+def readable(body: bytes) -> Any:
+    """Give a body as JSON, or as text where it is none."""
+    try:
+        return json.loads(body)
+    except ValueError:
+        return body.decode(errors="replace")
+
+
+def token_request(client_id: str, secret: str, scope: str) -> tuple[dict[str, str], bytes]:
+    """Give headers and body of an OAuth client-credentials request (RFC 6749, section 4.4)."""
+    basic = base64.b64encode(f"{client_id}:{secret}".encode()).decode()
+    headers = {"Authorization": f"Basic {basic}", "Content-Type": "application/x-www-form-urlencoded"}
+    return headers, urllib.parse.urlencode({"grant_type": "client_credentials", "scope": scope}).encode()
+
+
+def access_token(session: Session, names: Mapping[str, str]) -> str:
+    """Get an access token for the API, with the environment's client.
+
+    Raises `CliError` where the caller may not read the client's secret, or the token is refused.
+    """
+    described = session.client("cognito-idp").describe_user_pool_client(
+        UserPoolId=names["user_pool_id"], ClientId=names["client_id"]
+    )
+    secret = described["UserPoolClient"]["ClientSecret"]
+    headers, body = token_request(names["client_id"], secret, names["scope"])
+    answer = call(names["token_url"], headers, body)
+    if answer.status != 200 or not isinstance(answer.content, dict) or "access_token" not in answer.content:
+        remedy = "deploy the foundation stack again: it makes the client and the scope"
+        raise CliError(f"{answer.status}: {answer.content}", names["token_url"], remedy)
+    return str(answer.content["access_token"])
+
+
+def predict_url(api_url: str, workload: str) -> str:
+    """Give the address to which records are posted."""
+    return f"{api_url}/v1/models/{workload}/predict"
+
+
+def ask(url: str, token: str, body: bytes) -> Answer:
+    """Post ``body`` to ``url`` with ``token``."""
+    return call(url, {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}, body)
+
+
+def curl(url: str, body: bytes, flags: str = "") -> str:
+    """Give the same call for a shell; ``flags`` choose environment and workload for the token."""
+    return " \\\n  ".join(
+        (
+            f"curl --silent --show-error {shlex.quote(url)}",
+            f'--header "Authorization: Bearer $(millrace token{flags})"',
+            "--header 'Content-Type: application/json'",
+            f"--data {shlex.quote(body.decode())}",
+        )
+    )
+
+
+def problem(answer: Answer, url: str) -> CliError:
+    """Turn an answer that is none into an error; a problem document (RFC 9457) tells each field's problem."""
+    content = answer.content
+    if not isinstance(content, dict):
+        return CliError(f"{answer.status}: {content}", url, remedy_for(answer.status))
+    told = ": ".join(str(content[key]) for key in ("title", "detail", "message") if content.get(key))
+    lines = [f"{answer.status} {told}"]
+    lines += [
+        f"  record {each.get('record')}, {each.get('field')}: {each.get('problem')}"
+        for each in content.get("errors") or ()
+    ]
+    return CliError("\n".join(lines), url, remedy_for(answer.status))
+
+
+def remedy_for(status: int) -> str:
+    """Say what a caller can do about a status."""
+    if status in (401, 403):
+        return "the token must come from this environment: millrace token"
+    if status == 503:
+        return "release a model first: millrace train, then millrace release"
+    if status in (400, 413, 422):
+        return "correct the records; GET /v1/models/{model} tells what each field may be"
+    return "see what the function says: millrace logs predict"

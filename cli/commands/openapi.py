@@ -1,0 +1,32 @@
+"""`millrace openapi`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from cli.console import Voice, result
+from cli.outputs import outputs
+from cli.session import session
+
+
+def openapi(
+    *, env: str | None = None, workload: str | None = None, server: str | None = None, to: Path | None = None
+) -> None:
+    """Write the OpenAPI document of the workload's API, made from its contract.
+
+    :param env: the environment
+    :param workload: the workload; not needed where the environment has one
+    :param server: the server's URL; the deployed API's, if not given
+    :param to: the file to write; stdout, if not given
+    """
+    from contract.openapi import document  # noqa: PLC0415 - help does without it
+
+    here = session(env, workload)
+    url = server or outputs(here, ("api_url",))["api_url"]
+    text = json.dumps(document(here.contract, url), indent=2, ensure_ascii=False)
+    if to is None:
+        result(text)
+        return
+    to.write_text(f"{text}\n")
+    Voice().say(f"wrote {to}")

@@ -1,0 +1,18 @@
+"""`millrace token`."""
+
+from __future__ import annotations
+
+from cli.api import access_token
+from cli.console import result
+from cli.outputs import outputs
+from cli.session import session
+
+
+def token(*, env: str | None = None) -> None:
+    """Print an access token for the environment's API, and nothing else.
+
+    :param env: the environment
+    """
+    here = session(env, any_workload=True)
+    names = outputs(here, ("user_pool_id", "client_id", "token_url", "scope"))
+    result(access_token(here, names))

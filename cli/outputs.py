@@ -1,0 +1,77 @@
+"""What the deployed stacks say of themselves: the names that commands and scripts go by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from cli.errors import CliError
+
+if TYPE_CHECKING:
+    from cli.session import Session
+
+STACKS = ("registry", "pipeline", "serving", "release", "monitoring")
+"""A workload's stacks, in the order in which they are deployed, after the environment's foundation."""
+
+NAMES = {
+    "api_url": ("serving", "ApiUrl"),
+    "function": ("serving", "FunctionName"),
+    "train_machine": ("pipeline", "TrainMachine"),
+    "release_machine": ("release", "ReleaseMachine"),
+    "glue_job": ("pipeline", "GlueJob"),
+    "lake_bucket": ("foundation", "LakeBucket"),
+    "models_bucket": ("foundation", "ModelsBucket"),
+    "user_pool_id": ("foundation", "UserPoolId"),
+    "client_id": ("foundation", "ClientId"),
+    "token_url": ("foundation", "TokenUrl"),
+    "scope": ("foundation", "Scope"),
+    "topic_arn": ("foundation", "TopicArn"),
+    "dashboard": ("monitoring", "Dashboard"),
+}
+"""Name for a script → the stack and the output that hold it."""
+
+Stack = Mapping[str, Any]
+
+
+def stack_names(session: Session) -> dict[str, str]:
+    """Give the stacks of this environment and workload: part → name."""
+    names = {"foundation": session.settings.stack("foundation")}
+    return names | {part: session.settings.stack(session.workload, part) for part in STACKS}
+
+
+def stacks(session: Session) -> dict[str, Stack]:
+    """Describe the stacks that exist, part → what CloudFormation says."""
+    pages = session.client("cloudformation").get_paginator("describe_stacks").paginate()
+    found = {stack["StackName"]: stack for page in pages for stack in page["Stacks"]}
+    return {part: found[name] for part, name in stack_names(session).items() if name in found}
+
+
+def values(found: Mapping[str, Stack]) -> dict[str, str]:
+    """Give the outputs of stacks under the names that scripts use; what is not deployed is left out."""
+    held = {
+        (part, output["OutputKey"]): output["OutputValue"]
+        for part, stack in found.items()
+        for output in stack.get("Outputs", ())
+    }
+    return {name: held[place] for name, place in NAMES.items() if place in held}
+
+
+def outputs(session: Session, needed: Iterable[str] = ()) -> dict[str, str]:
+    """Read the names of everything deployed.
+
+    Raises `CliError` where one of ``needed`` is missing, naming the stack that should hold it.
+    """
+    known = values(stacks(session))
+    for name in needed:
+        if name not in known:
+            part, key = NAMES[name]
+            stack = stack_names(session)[part]
+            raise CliError(f"there is no output {key}", f"the stack {stack}", deploy_hint(session))
+    return known
+
+
+def deploy_hint(session: Session) -> str:
+    """Say how to deploy this environment."""
+    if session.local:
+        return "deploy the environment: millrace up"
+    return f"deploy the environment: npx cdk deploy -c env={session.env} --all"
