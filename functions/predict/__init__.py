@@ -1,0 +1,1 @@
+"""The prediction API's function: API Gateway events in, probabilities out."""

@@ -1,0 +1,47 @@
+"""Answers to what cannot be answered: RFC 9457 problem documents."""
+
+from __future__ import annotations
+
+import msgspec
+
+TITLES = {
+    400: "Bad request",
+    404: "Not found",
+    413: "Too large",
+    415: "Unsupported media type",
+    422: "No answer for these values",
+    500: "Internal error",
+    503: "No model released",
+}
+
+
+class Flaw(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is wrong with one place of a request. ``record`` counts from 0; None: outside the records."""
+
+    problem: str
+    record: int | None = None
+    field: str | None = None
+
+
+class Problem(Exception):  # noqa: N818 - the word of RFC 9457
+    """A request that gets ``status`` instead of predictions. ``detail`` says what to do about it."""
+
+    def __init__(self, status: int, detail: str, flaws: tuple[Flaw, ...] = ()) -> None:
+        super().__init__(status)
+        self.status = status
+        self.detail = detail
+        self.flaws = flaws
+
+    def document(self, request_id: str, **more: str | None) -> bytes:
+        """Return the body, ``application/problem+json``; ``more`` adds members to it."""
+        return msgspec.json.encode(
+            {
+                "type": "about:blank",
+                "title": TITLES[self.status],
+                "status": self.status,
+                "detail": self.detail,
+                "errors": self.flaws,
+                "request_id": request_id,
+                **more,
+            }
+        )

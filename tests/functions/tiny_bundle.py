@@ -1,0 +1,191 @@
+"""Writes a tiny but real bundle: a logistic model over whatever features it is given.
+
+The graph has the inputs and the output that every bundle has: ``numbers`` float32 [N, n] (NaN: missing),
+``categories`` string [N, c] ("": missing) → ``probability`` float32 [N].
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+
+from contract.schema import Contract
+
+
+@dataclass(frozen=True, kw_only=True)
+class Input:
+    """A feature as the manifest lists it, and the weight the model gives it.
+
+    A number adds ``weight × value``; a category adds ``weight × place of the value in values, from 1``.
+    A missing number counts as 0, an unseen or missing category too.
+    """
+
+    name: str
+    kind: str
+    required: bool = False
+    min: float | None = None
+    max: float | None = None
+    unit: str = ""
+    meaning: str = "Made up"
+    used: bool = True
+    values: tuple[str, ...] = ()
+    weight: float = 0.01
+
+
+PARCELS = (
+    Input(name="depot", kind="category", required=True, values=("north", "south"), weight=0.5),
+    Input(name="colour", kind="category", used=False),
+    Input(name="weight", kind="number", min=0, max=100, unit="kg"),
+    Input(name="volume", kind="number", min=0, max=10, unit="m³", used=False),
+    Input(name="region", kind="category", values=("alps", "coast", "plain"), weight=-0.25),
+    Input(name="distance", kind="number", required=True, min=0, max=5000, unit="km", weight=0.001),
+)
+PARCEL = {"depot": "north", "weight": 2.5, "region": "coast", "distance": 120.0}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tiny:
+    """What a tiny bundle is made from."""
+
+    name: str = "parcels"
+    version: str = "run-1"
+    inputs: tuple[Input, ...] = PARCELS
+    examples: Sequence[dict[str, Any]] = (PARCEL,)
+    bias: float = -1.0
+    limits: dict[str, int] = field(default_factory=lambda: {"records": 100, "body_bytes": 100_000})
+    positive: str = "late"
+    negative: str = "on time"
+
+    def used(self, kind: str) -> list[Input]:
+        return [feature for feature in self.inputs if feature.kind == kind and feature.used]
+
+    def probability(self, record: dict[str, Any]) -> float:
+        """The model in plain Python."""
+        score = self.bias
+        for number in self.used("number"):
+            score += number.weight * (record.get(number.name) or 0.0)
+        for category in self.used("category"):
+            value = record.get(category.name)
+            if value in category.values:
+                score += category.weight * (category.values.index(value) + 1)
+        return 1 / (1 + math.exp(-score))
+
+
+def make_bundle(folder: Path, tiny: Tiny | None = None) -> Path:
+    """Write ``model.onnx`` and ``manifest.json`` into ``folder`` and return it."""
+    tiny = tiny or Tiny()
+    folder.mkdir(parents=True, exist_ok=True)
+    model = graph(tiny).SerializeToString()
+    (folder / "model.onnx").write_bytes(model)
+    (folder / "manifest.json").write_text(json.dumps(manifest(tiny, model)))
+    return folder
+
+
+def tiny_of(contract: Contract, values: tuple[str, ...] = ("UA", "EWR", "IAH")) -> Tiny:
+    """What a bundle of ``contract`` would be, had training found ``values`` in every category."""
+    inputs = tuple(
+        Input(
+            name=name,
+            kind=feature.kind,
+            required=feature.required,
+            min=feature.min,
+            max=feature.max,
+            unit=feature.unit,
+            meaning=feature.meaning,
+            values=values if feature.kind == "category" else (),
+        )
+        for name, feature in contract.features.items()
+    )
+    limits = {"records": contract.serving.max_records, "body_bytes": contract.serving.max_body_bytes}
+    return Tiny(name=contract.name, inputs=inputs, examples=contract.examples, limits=limits)
+
+
+def manifest(tiny: Tiny, model: bytes) -> dict[str, Any]:
+    features = [{k: v for k, v in asdict(feature).items() if k != "weight"} for feature in tiny.inputs]
+    return {
+        "format": 1,
+        "workload": tiny.name,
+        "version": tiny.version,
+        "question": "Will it arrive late?",
+        "decision": {"positive": tiny.positive, "negative": tiny.negative, "threshold": 0.5},
+        "limits": tiny.limits,
+        "features": features,
+        "inputs": {
+            "numbers": [feature.name for feature in tiny.used("number")],
+            "categories": [feature.name for feature in tiny.used("category")],
+        },
+        "examples": [{"record": record, "probability": tiny.probability(record)} for record in tiny.examples],
+        "contract_sha256": "c" * 64,
+        "git_commit": "d" * 40,
+        "data": {"run": tiny.version, "rows": {"train": 100, "validate": 20, "test": 20}},
+        "metrics": {"test": {"auc": 0.75}},
+        "parity": {"max_abs_difference": 0.0, "rows": 20},
+        "files": {"model.onnx": {"sha256": sha256(model).hexdigest(), "bytes": len(model)}},
+    }
+
+
+def graph(tiny: Tiny) -> ModelProto:
+    parts = [part for part in (_numbers(tiny.used("number")), _categories(tiny.used("category"))) if part]
+    nodes = [node for part in parts for node in part[1]]
+    nodes += [
+        helper.make_node("Sum", [*(f"{part[0].name}_score" for part in parts), "bias"], ["score"]),
+        helper.make_node("Sigmoid", ["score"], ["column"]),
+        helper.make_node("Squeeze", ["column", "one"], ["probability"]),
+    ]
+    constants = [constant for part in parts for constant in part[2]]
+    constants += [
+        numpy_helper.from_array(np.array([tiny.bias], np.float32), "bias"),
+        numpy_helper.from_array(np.array([1], np.int64), "one"),
+    ]
+    output = helper.make_tensor_value_info("probability", TensorProto.FLOAT, ["rows"])
+    drawn = helper.make_graph(nodes, "tiny", [part[0] for part in parts], [output], constants)
+    opsets = [helper.make_opsetid("", 20), helper.make_opsetid("ai.onnx.ml", 4)]
+    return helper.make_model(drawn, opset_imports=opsets, ir_version=10)
+
+
+Part = tuple[ValueInfoProto, list[NodeProto], list[TensorProto]]
+
+
+def _numbers(numbers: list[Input]) -> Part | None:
+    if not numbers:
+        return None
+    nodes = [
+        helper.make_node("IsNaN", ["numbers"], ["missing"]),
+        helper.make_node("Where", ["missing", "zero", "numbers"], ["filled"]),
+        helper.make_node("MatMul", ["filled", "weights"], ["numbers_score"]),
+    ]
+    weights = np.array([[number.weight] for number in numbers], np.float32)
+    constants = [numpy_helper.from_array(weights, "weights"), helper.make_tensor("zero", 1, [], [0.0])]
+    return (
+        helper.make_tensor_value_info("numbers", TensorProto.FLOAT, ["rows", len(numbers)]),
+        nodes,
+        constants,
+    )
+
+
+def _categories(categories: list[Input]) -> Part | None:
+    if not categories:
+        return None
+    table = {
+        f"{column}={value}": category.weight * (place + 1)
+        for column, category in enumerate(categories)
+        for place, value in enumerate(category.values)
+    }
+    encode = {"keys_strings": list(table), "values_floats": list(table.values()), "default_float": 0.0}
+    nodes = [
+        helper.make_node("StringConcat", ["prefixes", "categories"], ["keys"]),
+        helper.make_node("LabelEncoder", ["keys"], ["encoded"], domain="ai.onnx.ml", **encode),
+        helper.make_node("ReduceSum", ["encoded", "one"], ["categories_score"], keepdims=1),
+    ]
+    prefixes = [f"{column}=".encode() for column in range(len(categories))]
+    constants = [helper.make_tensor("prefixes", TensorProto.STRING, [1, len(categories)], prefixes)]
+    shape = ["rows", len(categories)]
+    return helper.make_tensor_value_info("categories", TensorProto.STRING, shape), nodes, constants
