@@ -23,7 +23,9 @@ def machine(name: str) -> dict[str, Any]:
     path = _FOLDER / f"{name}.asl.yaml"
     if not path.is_file():
         known = ", ".join(sorted(file.name.removesuffix(".asl.yaml") for file in _FOLDER.glob("*.asl.yaml")))
-        raise FileNotFoundError(f"{path} does not exist: no state machine is called {name!r}; use one of {known}")
+        raise FileNotFoundError(
+            f"{path} does not exist: no state machine is called {name!r}; use one of {known}"
+        )
     document = yaml.safe_load(path.read_text(encoding="utf-8"))
     return {key: value for key, value in document.items() if not key.startswith("x-")}
 
