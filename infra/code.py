@@ -1,0 +1,137 @@
+"""Code of the jobs as files to upload: Millrace's own packages, and the pure-Python wheels they carry along.
+
+Each archive is gathered in a folder named by its content, from which CDK makes a zip whose name is the
+digest of that content: the same code is the same file, wherever the repository lies.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import tempfile
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("contract", "training", "workloads")
+SUFFIXES = frozenset({".py", ".toml", ".sql"})
+GLUE_SCRIPT = Path("training/preprocess/__init__.py")
+
+
+class CodeError(RuntimeError):
+    """The jobs' code could not be gathered: what was wrong, and what to do."""
+
+
+def glue_script(root: Path = ROOT) -> Path:
+    """The script that Glue starts."""
+    return root / GLUE_SCRIPT
+
+
+def preprocess_code(root: Path = ROOT) -> Path:
+    """Folder with what preprocessing imports: ``contract``, ``training``, ``workloads``."""
+    return _gather(root, _sources(root))
+
+
+def training_code(root: Path = ROOT) -> Path:
+    """Folder with what training and packaging import: the same, and ``vendor`` with the carried wheels."""
+    vendor = _vendor(root)
+    carried = {Path("vendor") / path.relative_to(vendor): path for path in _files(vendor)}
+    return _gather(root, _sources(root) | carried)
+
+
+def git_commit(root: Path = ROOT) -> str:
+    """The commit the code is from, ``-dirty`` if tracked files differ from it; ``unknown`` outside git."""
+    command = ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+    if not (root / ".git").exists() or shutil.which("git") is None:
+        return "unknown"
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
+
+
+def _sources(root: Path) -> dict[Path, Path]:
+    """Path inside the archive → file, of Millrace's own code."""
+    return {
+        path.relative_to(root): path
+        for package in PACKAGES
+        for path in _files(root / package)
+        if path.suffix in SUFFIXES
+    }
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+
+
+def _gather(root: Path, files: Mapping[Path, Path]) -> Path:
+    """Copy ``files`` into a folder named by their digest, unless it is there already."""
+    digest = hashlib.sha256()
+    for inside, path in sorted(files.items()):
+        digest.update(f"{inside.as_posix()}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+    target = root / ".millrace" / "build" / "code" / digest.hexdigest()[:16]
+    if not target.exists():
+        with _Becoming(target) as fresh:
+            for inside, path in files.items():
+                (fresh / inside).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, fresh / inside)
+    return target
+
+
+def _vendor(root: Path) -> Path:
+    """Folder with the wheels of the dependency group ``vendored``, unpacked; fetched once per set of pins."""
+    groups = tomllib.loads((root / "pyproject.toml").read_text())["dependency-groups"]
+    pins = sorted(groups["vendored"])
+    target = (
+        root / ".millrace" / "build" / "vendor" / hashlib.sha256("\n".join(pins).encode()).hexdigest()[:16]
+    )
+    if not target.exists():
+        with _Becoming(target) as fresh:
+            _install(pins, fresh)
+    return target
+
+
+def _install(pins: list[str], target: Path) -> None:
+    """Unpack pure-Python wheels: what runs, and the metadata that names versions."""
+    command = [
+        "uv",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--only-binary",
+        ":all:",
+        "--target",
+        str(target),
+    ]
+    done = subprocess.run([*command, *pins], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise CodeError(
+            f"the wheels {', '.join(pins)} could not be fetched: {done.stderr.strip()} "
+            "Check the network and the pins of the group `vendored` in pyproject.toml."
+        )
+    shutil.rmtree(target / "bin", ignore_errors=True)
+    for note in (*target.glob("*.dist-info/RECORD"), *target.glob("*.dist-info/REQUESTED"), target / ".lock"):
+        note.unlink(missing_ok=True)
+    if compiled := sorted(path.name for path in target.rglob("*.so")):
+        raise CodeError(
+            f"the carried wheels hold compiled code ({', '.join(compiled)}), which the image may not run. "
+            "Carry pure-Python packages only; the rest must come with the image."
+        )
+
+
+class _Becoming:
+    """A folder that appears under its name complete or not at all, though several processes may make it."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __enter__(self) -> Path:
+        self.target.parent.mkdir(parents=True, exist_ok=True)
+        self.fresh = Path(tempfile.mkdtemp(dir=self.target.parent, prefix=".fresh-"))
+        return self.fresh
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None and not self.target.exists():
+            self.fresh.rename(self.target)
+        shutil.rmtree(self.fresh, ignore_errors=True)

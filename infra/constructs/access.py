@@ -1,0 +1,83 @@
+"""Least-privilege statements, written once: what a role may do with objects, keys, logs and assets."""
+
+from __future__ import annotations
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_s3_assets as assets
+from constructs import Construct
+
+from infra.constructs.acknowledge import acknowledge, acknowledge_resource
+
+READ = ("s3:GetObject",)
+WRITE = ("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload")
+DECRYPT = ("kms:Decrypt", "kms:DescribeKey")
+ENCRYPT = (*DECRYPT, "kms:GenerateDataKey")
+
+
+def service_role(scope: Construct, id: str, service: str, *, description: str) -> iam.Role:
+    """A role that only ``service`` may take on, and only for this account (no confused deputy)."""
+    account = cdk.Stack.of(scope).account
+    principal = iam.ServicePrincipal(service, conditions={"StringEquals": {"aws:SourceAccount": account}})
+    return iam.Role(scope, id, assumed_by=principal, description=description)
+
+
+def allow(
+    role: iam.IRole, actions: tuple[str, ...], *resources: str, **conditions: dict[str, object]
+) -> None:
+    """Let ``role`` call ``actions`` on ``resources``; ``conditions`` are given as ``StringEquals={...}``."""
+    role.add_to_principal_policy(
+        iam.PolicyStatement(actions=list(actions), resources=list(resources), conditions=conditions or None)
+    )
+
+
+def allow_objects(role: iam.Role, bucket: s3.IBucket, prefix: str, *, write: bool = False) -> None:
+    """Let ``role`` read (or also write) the objects under ``prefix/`` and list their names."""
+    objects = f"{stable_arn(bucket)}/{prefix}/*"
+    allow(role, WRITE if write else READ, objects)
+    allow(role, ("s3:ListBucket",), stable_arn(bucket), StringLike={"s3:prefix": [prefix, f"{prefix}/*"]})
+    if bucket.encryption_key:
+        allow(role, ENCRYPT if write else DECRYPT, bucket.encryption_key.key_arn)
+    acknowledge_resource(
+        role, objects, "Objects are named by the run that writes them; the prefix bounds them."
+    )
+
+
+def allow_asset(role: iam.IRole, asset: assets.Asset) -> None:
+    """Let ``role`` read one uploaded file: this object and no other of the deployment's bucket."""
+    allow(role, READ, asset.bucket.arn_for_objects(asset.s3_object_key))
+    allow(
+        role,
+        ("s3:ListBucket",),
+        asset.bucket.bucket_arn,
+        StringLike={"s3:prefix": f"{asset.s3_object_key}*"},
+    )
+
+
+def allow_logs(role: iam.Role, group: logs.ILogGroup) -> None:
+    """Let ``role`` write log streams of ``group``."""
+    allow(role, ("logs:CreateLogStream", "logs:PutLogEvents"), group.log_group_arn)
+    acknowledge_resource(role, group.log_group_arn, "Log streams are named by the service at run time.")
+
+
+def allow_metrics(role: iam.Role, *namespaces: str) -> None:
+    """Let ``role`` publish metrics, in these namespaces only."""
+    allow(role, ("cloudwatch:PutMetricData",), "*", StringEquals={"cloudwatch:namespace": list(namespaces)})
+    acknowledge(
+        role,
+        "IAM5[Resource::*]",
+        "PutMetricData has no resource type; the namespace condition bounds it instead.",
+    )
+
+
+def allow_key(role: iam.IRole, key: kms.IKey, *actions: str) -> None:
+    """Let ``role`` use ``key`` for ``actions`` (default: decrypt and encrypt)."""
+    allow(role, actions or ENCRYPT, key.key_arn)
+
+
+def stable_arn(bucket: s3.IBucket) -> str:
+    """The bucket's ARN as other stacks import it: the same text before and after references are resolved."""
+    return cdk.Stack.of(bucket).export_value(bucket.bucket_arn)

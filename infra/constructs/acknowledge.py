@@ -1,0 +1,35 @@
+"""Acknowledging a finding of cdk-nag: one rule, on one construct, with a reason."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import aws_cdk as cdk
+from constructs import IConstruct
+
+
+def acknowledge(construct: IConstruct, rule: str, reason: str) -> None:
+    """Accept the finding ``rule`` (such as ``IAM5[Resource::*]``) on ``construct``."""
+    cdk.Validations.of(construct).acknowledge(cdk.Acknowledgment(id=f"AwsSolutions-{rule}", reason=reason))
+
+
+def acknowledge_resource(construct: IConstruct, arn: str, reason: str) -> None:
+    """Accept that a policy of ``construct`` names ``arn``, which holds a wildcard."""
+    acknowledge(construct, f"IAM5[Resource::{_flat(cdk.Stack.of(construct).resolve(arn))}]", reason)
+
+
+def _flat(value: Any) -> str:
+    """The text with which cdk-nag names a resolved CloudFormation value in the id of a finding."""
+    if isinstance(value, str):
+        return value.replace("${", "<").replace("}", ">")
+    match value:
+        case {"Fn::Join": [delimiter, items]}:
+            return str(delimiter).join(map(_flat, items))
+        case {"Fn::Sub": inner} | {"Fn::ImportValue": inner}:
+            return _flat(inner)
+        case {"Fn::GetAtt": [resource, attribute]}:
+            return f"<{_flat(resource)}.{_flat(attribute)}>"
+        case {"Ref": name}:
+            return f"<{name}>"
+    return json.dumps(value, separators=(",", ":"))

@@ -1,0 +1,192 @@
+"""The HTTP API before a predict function: authenticated, throttled, logged, and problem+json throughout."""
+
+from __future__ import annotations
+
+import json
+
+import aws_cdk as cdk
+from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_cognito as cognito
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from infra.constructs.acknowledge import acknowledge
+from infra.settings import Settings
+
+STAGE = "live"
+ROUTES = (("GET", "health"), ("GET", "v1/models/{model}"), ("POST", "v1/models/{model}/predict"))
+PROBLEMS = {
+    "UNAUTHORIZED": (401, "Unauthorized", "Send `Authorization: Bearer <token>`; `millrace token` gets one."),
+    "ACCESS_DENIED": (403, "Forbidden", "The token lacks the scope that this API asks for."),
+    "EXPIRED_TOKEN": (403, "Forbidden", "The token has expired; get a new one."),
+    "INVALID_SIGNATURE": (403, "Forbidden", "This API takes tokens, not signed requests."),
+    "WAF_FILTERED": (403, "Forbidden", "A firewall refused the request."),
+    "MISSING_AUTHENTICATION_TOKEN": (404, "Not Found", "There is no such route, or not for this method."),
+    "RESOURCE_NOT_FOUND": (404, "Not Found", "There is no such route."),
+    "REQUEST_TOO_LARGE": (413, "Content Too Large", "The body is larger than the API takes."),
+    "UNSUPPORTED_MEDIA_TYPE": (415, "Unsupported Media Type", "Send `Content-Type: application/json`."),
+    "THROTTLED": (429, "Too Many Requests", "Wait a moment, then send fewer requests at once."),
+    "QUOTA_EXCEEDED": (429, "Too Many Requests", "The quota is used up."),
+    "BAD_REQUEST_BODY": (400, "Bad Request", "The body cannot be read."),
+    "BAD_REQUEST_PARAMETERS": (400, "Bad Request", "The parameters cannot be read."),
+    "INTEGRATION_FAILURE": (502, "Bad Gateway", "The model did not answer; try again."),
+    "INTEGRATION_TIMEOUT": (504, "Gateway Timeout", "The model did not answer in time; send fewer records."),
+    "AUTHORIZER_FAILURE": (500, "Internal Server Error", "The token could not be checked; try again."),
+    "AUTHORIZER_CONFIGURATION_ERROR": (500, "Internal Server Error", "The token could not be checked."),
+    "API_CONFIGURATION_ERROR": (500, "Internal Server Error", "The API is misconfigured."),
+    "DEFAULT_4XX": (None, "Bad Request", "The request was refused before it reached the model."),
+    "DEFAULT_5XX": (None, "Internal Server Error", "The request failed before it reached the model."),
+}
+"""Errors that API Gateway answers by itself: status (None keeps the gateway's own), title, what to do."""
+
+ACCESS_LOG = {
+    "requestId": "$context.requestId",
+    "time": "$context.requestTime",
+    "route": "$context.resourcePath",
+    "method": "$context.httpMethod",
+    "status": "$context.status",
+    "responseLength": "$context.responseLength",
+    "latency": "$context.responseLatency",
+    "integrationLatency": "$context.integrationLatency",
+    "client": "$context.authorizer.claims.client_id",
+    "ip": "$context.identity.sourceIp",
+    "error": "$context.error.responseType",
+}
+"""A line per request; no body, so that no caller's record is ever logged."""
+
+
+class Api(Construct):
+    """Exposes ``api`` and ``url`` (no trailing slash). Every method asks for a token with the scope."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        settings: Settings,
+        workload: str,
+        *,
+        alias: lambda_.CfnAlias,
+        user_pool: cognito.IUserPool,
+        oauth_scope: str,
+    ) -> None:
+        super().__init__(scope, id)
+        self.settings, self.workload = settings, workload
+        self.alias = alias
+        self.api = self._build_api()
+        self._keep_execution_log()
+        self._add_routes(user_pool, oauth_scope)
+        self._add_problems()
+        self._let_api_invoke()
+        self.url = self._url()
+
+    def _build_api(self) -> apigateway.RestApi:
+        serving = self.settings.serving
+        api = apigateway.RestApi(
+            self,
+            "Api",
+            rest_api_name=self.settings.name(self.workload),
+            description=f"Predictions of the workload {self.workload}",
+            endpoint_types=[apigateway.EndpointType.REGIONAL],
+            cloud_watch_role=self.settings.cloudwatch_role,
+            deploy_options=apigateway.StageOptions(
+                stage_name=STAGE,
+                throttling_rate_limit=serving.rate,
+                throttling_burst_limit=serving.burst,
+                metrics_enabled=True,
+                tracing_enabled=True,
+                # Errors only and no data trace: execution logs may hold what callers sent.
+                logging_level=apigateway.MethodLoggingLevel.ERROR,
+                data_trace_enabled=False,
+                access_log_destination=apigateway.LogGroupLogDestination(self._build_access_log()),
+                access_log_format=apigateway.AccessLogFormat.custom(json.dumps(ACCESS_LOG)),
+            ),
+        )
+        self._demand_modern_tls(api)
+        acknowledge(
+            api, "APIG2", "The function checks bodies itself: its answers name the record and the field."
+        )
+        acknowledge(
+            api.deployment_stage,
+            "APIG3",
+            "Callers are machines with a token, throttled by the stage; a firewall is the owner's choice.",
+        )
+        return api
+
+    @staticmethod
+    def _demand_modern_tls(api: apigateway.RestApi) -> None:
+        """TLS 1.3, or 1.2 with forward secrecy; the host asked for must be that of the handshake."""
+        resource = api.node.default_child
+        assert isinstance(resource, apigateway.CfnRestApi)
+        resource.add_property_override("SecurityPolicy", "SecurityPolicy_TLS13_1_2_PFS_PQ_2025_09")
+        resource.add_property_override("EndpointAccessMode", "STRICT")
+
+    def _build_access_log(self) -> logs.LogGroup:
+        return logs.LogGroup(self, "AccessLog", log_group_name=self.settings.logs(self.workload, "api"))
+
+    def _keep_execution_log(self) -> None:
+        """API Gateway would make this group itself, unencrypted and kept for ever."""
+        name = f"API-Gateway-Execution-Logs_{self.api.rest_api_id}/{STAGE}"
+        group = logs.LogGroup(self, "ExecutionLog", log_group_name=name)
+        self.api.deployment_stage.node.add_dependency(group)
+
+    def _add_routes(self, user_pool: cognito.IUserPool, oauth_scope: str) -> None:
+        authorizer = apigateway.CognitoUserPoolsAuthorizer(
+            self,
+            "Authorizer",
+            cognito_user_pools=[user_pool],
+            authorizer_name=self.settings.name(self.workload),
+        )
+        integration = apigateway.Integration(
+            type=apigateway.IntegrationType.AWS_PROXY, integration_http_method="POST", uri=self._invocation()
+        )
+        for verb, path in ROUTES:
+            self.api.root.resource_for_path(path).add_method(
+                verb,
+                integration,
+                authorizer=authorizer,
+                authorization_type=apigateway.AuthorizationType.COGNITO,
+                authorization_scopes=[oauth_scope],
+            )
+
+    def _invocation(self) -> str:
+        stack = cdk.Stack.of(self)
+        path = f"lambda:path/2015-03-31/functions/{self.alias.ref}/invocations"
+        return f"arn:{stack.partition}:apigateway:{stack.region}:{path}"
+
+    def _add_problems(self) -> None:
+        for name, (status, title, detail) in PROBLEMS.items():
+            self.api.add_gateway_response(
+                f"Problem{name.title().replace('_', '')}",
+                type=apigateway.ResponseType.of(name),
+                status_code=None if status is None else str(status),
+                response_headers={
+                    "Content-Type": "'application/problem+json'",
+                    "Cache-Control": "'no-store'",
+                },
+                templates={"application/json": _problem(status, title, detail)},
+            )
+
+    def _let_api_invoke(self) -> None:
+        lambda_.CfnPermission(
+            self,
+            "Invoke",
+            action="lambda:InvokeFunction",
+            function_name=self.alias.ref,
+            principal="apigateway.amazonaws.com",
+            source_arn=self.api.arn_for_execute_api(stage=STAGE),
+        )
+
+    def _url(self) -> str:
+        if self.settings.endpoint:
+            return f"{self.settings.endpoint}/restapis/{self.api.rest_api_id}/{STAGE}/_user_request_"
+        stack = cdk.Stack.of(self)
+        return f"https://{self.api.rest_api_id}.execute-api.{stack.region}.{stack.url_suffix}/{STAGE}"
+
+
+def _problem(status: int | None, title: str, detail: str) -> str:
+    """A problem document; without a status of its own it leaves the member out, as RFC 9457 allows."""
+    document = {"type": "about:blank", "title": title, "detail": detail, "request_id": "$context.requestId"}
+    if status is not None:
+        document = {**document, "status": "STATUS"}
+    return json.dumps(document).replace('"STATUS"', str(status))

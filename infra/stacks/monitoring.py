@@ -1,0 +1,205 @@
+"""What the operators see and are told: a dashboard, and alarms that reach the environment's topic."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import aws_cdk as cdk
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_cloudwatch_actions as actions
+from constructs import Construct
+
+from infra.constructs.api import STAGE
+from infra.settings import Settings
+from infra.stacks.foundation import Foundation
+from infra.stacks.serving import ALIAS
+
+WHOLE, HALF, THIRD = 24, 12, 8
+"""Widths on the dashboard's grid."""
+HEIGHT = 6
+
+VERSIONS = (
+    'filter message = "request" and ispresent(version)',
+    "stats count(*) as requests, min(@timestamp) as first_answer, max(@timestamp) as last_answer by version",
+    "sort last_answer desc",
+)
+"""Which models answered, since when and how often."""
+
+
+class Monitoring(cdk.Stack):
+    """A dashboard and an alarm for each thing that needs somebody, of one workload."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        settings: Settings,
+        workload: str,
+        *,
+        foundation: Foundation,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(scope, id, **kwargs)
+        self.settings, self.workload = settings, workload
+        self.topic = foundation.topic
+        self._watch_callers()
+        self._watch_machines()
+        self._watch_dead_letters()
+        dashboard = self._build_dashboard()
+        cdk.CfnOutput(self, "Dashboard", value=dashboard.dashboard_name)
+
+    # ---- alarms -------------------------------------------------------------------------------
+
+    def _watch_callers(self) -> None:
+        limit = self.settings.alarms.latency_ms
+        self._alarm(
+            "Errors", self._api("5XXError"), 1, "The API answers 5xx: read the predict function's log."
+        )
+        self._alarm("Throttles", self._function("Throttles"), 1, "Lambda refuses requests: raise its quota.")
+        self._alarm(
+            "Latency",
+            self._api("Latency", "p99"),
+            limit,
+            f"One request in a hundred waits {limit} ms or more: see the dashboard.",
+            periods=5,
+        )
+
+    def _watch_machines(self) -> None:
+        for machine in ("train", "release"):
+            for outcome in ("Failed", "TimedOut"):
+                self._alarm(
+                    f"{machine.title()}{outcome}",
+                    self._executions(machine, f"Executions{outcome}"),
+                    1,
+                    f"A run of {machine} did not end well: `millrace status` says where and why.",
+                )
+
+    def _watch_dead_letters(self) -> None:
+        self._alarm(
+            "DeadLetters",
+            self._dead_letters(),
+            1,
+            "An approval did not reach the release: read the queue, then `millrace release`.",
+        )
+
+    def _alarm(
+        self, id: str, metric: cloudwatch.IMetric, threshold: float, description: str, *, periods: int = 1
+    ) -> None:
+        """Ring when ``metric`` reaches ``threshold`` in more than half of ``periods`` minutes."""
+        alarm = cloudwatch.Alarm(
+            self,
+            id,
+            alarm_name=self.settings.name(self.workload, id.lower()),
+            alarm_description=description,
+            metric=metric,
+            threshold=threshold,
+            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+            evaluation_periods=periods,
+            datapoints_to_alarm=periods // 2 + 1,
+            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+        )
+        alarm.add_alarm_action(actions.SnsAction(self.topic))
+        alarm.add_ok_action(actions.SnsAction(self.topic))
+
+    # ---- dashboard ----------------------------------------------------------------------------
+
+    def _build_dashboard(self) -> cloudwatch.Dashboard:
+        dashboard = cloudwatch.Dashboard(
+            self,
+            "Overview",
+            dashboard_name=self.settings.name(self.workload),
+            default_interval=cdk.Duration.days(1),
+        )
+        dashboard.add_widgets(
+            _graph("Traffic", THIRD, [self._api("Count"), self._model("Records")]),
+            _graph("Latency (ms)", THIRD, [self._api("Latency", "p50"), self._api("Latency", "p99")]),
+            _graph("Refused and failed", THIRD, self._refusals()),
+        )
+        dashboard.add_widgets(
+            _graph("Pipeline runs", THIRD, self._outcomes("train")),
+            _graph("Releases", THIRD, [*self._outcomes("release"), self._dead_letters()]),
+            _graph("Hours since the last release", THIRD, [self._age()]),
+        )
+        dashboard.add_widgets(
+            _graph("Doubtful values", THIRD, [self._model("Warnings")]),
+            self._build_versions(),
+        )
+        return dashboard
+
+    def _build_versions(self) -> cloudwatch.LogQueryWidget:
+        return cloudwatch.LogQueryWidget(
+            title="Model versions in service",
+            log_group_names=[self.settings.logs(self.workload, "predict")],
+            query_lines=list(VERSIONS),
+            width=WHOLE - THIRD,
+            height=HEIGHT,
+        )
+
+    def _refusals(self) -> list[cloudwatch.IMetric]:
+        return [
+            self._api("4XXError"),
+            self._api("5XXError"),
+            self._function("Errors"),
+            self._function("Throttles"),
+        ]
+
+    def _outcomes(self, machine: str) -> list[cloudwatch.IMetric]:
+        outcomes = ("Succeeded", "Failed", "TimedOut", "Aborted")
+        return [self._executions(machine, f"Executions{outcome}") for outcome in outcomes]
+
+    def _age(self) -> cloudwatch.MathExpression:
+        """Time since the last release that succeeded within the period shown."""
+        return cloudwatch.MathExpression(
+            expression="(EPOCH(FILL(released, 0)) - FILL(IF(released > 0, EPOCH(released)), REPEAT)) / 3600",
+            using_metrics={"released": self._executions("release", "ExecutionsSucceeded")},
+            label="hours",
+            period=cdk.Duration.minutes(5),
+        )
+
+    # ---- metrics ------------------------------------------------------------------------------
+
+    def _api(self, name: str, statistic: str = "Sum") -> cloudwatch.Metric:
+        dimensions = {"ApiName": self.settings.name(self.workload), "Stage": STAGE}
+        return _metric("AWS/ApiGateway", name, statistic, dimensions)
+
+    def _function(self, name: str) -> cloudwatch.Metric:
+        function = self.settings.name(self.workload, "predict")
+        return _metric(
+            "AWS/Lambda", name, "Sum", {"FunctionName": function, "Resource": f"{function}:{ALIAS}"}
+        )
+
+    def _model(self, name: str) -> cloudwatch.Metric:
+        """A metric that the predict function writes."""
+        return _metric("Millrace", name, "Sum", {"Environment": self.settings.env, "Workload": self.workload})
+
+    def _executions(self, machine: str, name: str) -> cloudwatch.Metric:
+        machine_name = self.settings.name(self.workload, machine)
+        arn = f"arn:{self.partition}:states:{self.region}:{self.account}:stateMachine:{machine_name}"
+        return _metric("AWS/States", name, "Sum", {"StateMachineArn": arn}, label=f"{machine} {name}")
+
+    def _dead_letters(self) -> cloudwatch.Metric:
+        queue = self.settings.name(self.workload, "dead-letters")
+        return _metric(
+            "AWS/SQS",
+            "ApproximateNumberOfMessagesVisible",
+            "Maximum",
+            {"QueueName": queue},
+            label="dead letters",
+        )
+
+
+def _metric(
+    namespace: str, name: str, statistic: str, dimensions: dict[str, str], label: str | None = None
+) -> cloudwatch.Metric:
+    return cloudwatch.Metric(
+        namespace=namespace,
+        metric_name=name,
+        dimensions_map=dimensions,
+        statistic=statistic,
+        period=cdk.Duration.minutes(1),
+        label=label,
+    )
+
+
+def _graph(title: str, width: int, metrics: list[cloudwatch.IMetric]) -> cloudwatch.GraphWidget:
+    return cloudwatch.GraphWidget(title=title, width=width, height=HEIGHT, left=metrics)

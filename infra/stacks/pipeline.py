@@ -1,0 +1,303 @@
+"""From raw tables to a registered model: the jobs, their roles, and the machine that runs them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import aws_cdk as cdk
+from aws_cdk import aws_glue as glue
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3_assets as assets
+from constructs import Construct
+
+from contract import load as contracts
+from infra import code, images, machines
+from infra.constructs import access
+from infra.constructs.acknowledge import acknowledge_resource
+from infra.constructs.machine import Machine
+from infra.settings import Settings
+from infra.stacks.foundation import Foundation
+from infra.stacks.registry import Registry
+
+MINUTE = 60
+SPOT_PATIENCE = 2
+"""Waiting for spot capacity and training may together take this many times the training limit."""
+
+
+class Pipeline(cdk.Stack):
+    """Exposes ``job`` (Glue) and ``machine`` (Step Functions: preprocess, train, package, register)."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        settings: Settings,
+        workload: str,
+        *,
+        foundation: Foundation,
+        registry: Registry,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(scope, id, **kwargs)
+        self.settings, self.workload = settings, workload
+        self.foundation, self.registry = foundation, registry
+        self.runs = f"{workload}/runs"
+        self.database = self._build_database()
+        self.job = self._build_job()
+        self.code = assets.Asset(self, "TrainingCode", path=str(code.training_code()))
+        self.training_role = self._build_training_role()
+        self.packaging_role = self._build_packaging_role()
+        train = Machine(
+            self,
+            "Train",
+            name=settings.name(workload, "train"),
+            definition=machines.definition("train"),
+            substitutions=self._substitutions(),
+        )
+        self.machine = train.machine
+        self._let_machine(train.role)
+        cdk.CfnOutput(self, "TrainMachine", value=self.machine.state_machine_arn)
+        cdk.CfnOutput(self, "GlueJob", value=self.job.ref)
+
+    # ---- preprocessing ------------------------------------------------------------------------
+
+    def _build_database(self) -> glue.CfnDatabase:
+        """The database only: its tables belong to the job, which moves them when it publishes."""
+        name = self.settings.database(self.workload)
+        return glue.CfnDatabase(
+            self,
+            "Database",
+            catalog_id=self.account,
+            database_input=glue.CfnDatabase.DatabaseInputProperty(
+                name=name, description=f"Cleaned tables and features of the workload {self.workload}"
+            ),
+        )
+
+    def _build_job(self) -> glue.CfnJob:
+        glue_settings = self.settings.glue
+        script = assets.Asset(self, "PreprocessScript", path=str(code.glue_script()))
+        packages = assets.Asset(self, "PreprocessCode", path=str(code.preprocess_code()))
+        prefix = self.settings.logs(self.workload, "preprocess")
+        groups = [
+            logs.LogGroup(self, f"Preprocess{kind}", log_group_name=f"{prefix}/{kind.lower()}")
+            for kind in ("Output", "Error")
+        ]
+        role = self._build_preprocess_role([script, packages], groups)
+        return glue.CfnJob(
+            self,
+            "Preprocess",
+            name=self.settings.name(self.workload, "preprocess"),
+            description=f"Raw tables of {self.workload} to cleaned tables, features and a quality report",
+            role=role.role_arn,
+            # Unset, it means the newest version: another Spark, Python and Java.
+            glue_version="5.1",
+            command=glue.CfnJob.JobCommandProperty(
+                name="glueetl", python_version="3", script_location=script.s3_object_url
+            ),
+            default_arguments={
+                "--extra-py-files": packages.s3_object_url,
+                "--job-language": "python",
+                "--enable-metrics": "true",
+                "--enable-observability-metrics": "true",
+                "--custom-logGroup-prefix": prefix,
+            },
+            worker_type=glue_settings.worker,
+            number_of_workers=glue_settings.workers,
+            timeout=glue_settings.minutes,
+            max_retries=0,
+            execution_property=glue.CfnJob.ExecutionPropertyProperty(max_concurrent_runs=1),
+            security_configuration=self._build_security_configuration().ref,
+        )
+
+    def _build_security_configuration(self) -> glue.CfnSecurityConfiguration:
+        keys = self.foundation.keys
+        encryption = glue.CfnSecurityConfiguration
+        return glue.CfnSecurityConfiguration(
+            self,
+            "Encryption",
+            name=self.settings.name(self.workload, "preprocess"),
+            encryption_configuration=encryption.EncryptionConfigurationProperty(
+                s3_encryptions=[
+                    encryption.S3EncryptionProperty(
+                        s3_encryption_mode="SSE-KMS", kms_key_arn=keys.data.key_arn
+                    )
+                ],
+                cloud_watch_encryption=encryption.CloudWatchEncryptionProperty(
+                    cloud_watch_encryption_mode="SSE-KMS", kms_key_arn=keys.operations.key_arn
+                ),
+                job_bookmarks_encryption=encryption.JobBookmarksEncryptionProperty(
+                    job_bookmarks_encryption_mode="CSE-KMS", kms_key_arn=keys.data.key_arn
+                ),
+            ),
+        )
+
+    def _build_preprocess_role(self, files: list[assets.Asset], groups: list[logs.LogGroup]) -> iam.Role:
+        role = access.service_role(
+            self, "PreprocessRole", "glue.amazonaws.com", description="What the preprocessing job may do"
+        )
+        lake = self.foundation.lake
+        for file in files:
+            access.allow_asset(role, file)
+        access.allow_objects(role, lake, f"{self.workload}/raw")
+        access.allow_objects(role, lake, self.runs, write=True)
+        # Spark's S3 file system marks folders with objects named so, beside them.
+        singles = (f"{self.workload}/published.json", f"{self.workload}_$folder$", f"{self.runs}_$folder$")
+        access.allow(role, access.WRITE, *(f"{access.stable_arn(lake)}/{key}" for key in singles))
+        for group in groups:
+            access.allow_logs(role, group)
+            access.allow(role, ("logs:AssociateKmsKey",), group.log_group_arn)
+        access.allow_metrics(role, "Glue")
+        self._let_catalog(role)
+        return role
+
+    def _let_catalog(self, role: iam.Role) -> None:
+        """The tables of this database, and no other."""
+        name = self.settings.database(self.workload)
+        tables = self._arn("glue", f"table/{name}/*")
+        access.allow(
+            role,
+            ("glue:GetDatabase", "glue:GetTable", "glue:CreateTable", "glue:UpdateTable"),
+            self._arn("glue", "catalog"),
+            self._arn("glue", f"database/{name}"),
+            tables,
+        )
+        acknowledge_resource(role, tables, "The contract names the tables; the database bounds them.")
+
+    # ---- training and packaging ---------------------------------------------------------------
+
+    def _build_training_role(self) -> iam.Role:
+        return self._build_job_role("TrainingRole", "training", "/aws/sagemaker/TrainingJobs")
+
+    def _build_packaging_role(self) -> iam.Role:
+        return self._build_job_role("PackagingRole", "packaging", "/aws/sagemaker/ProcessingJobs")
+
+    def _build_job_role(self, id: str, job: str, log_group: str) -> iam.Role:
+        """A SageMaker job reads this workload's examples, and reads and writes its models."""
+        role = access.service_role(
+            self, id, "sagemaker.amazonaws.com", description=f"What the {job} job may do"
+        )
+        access.allow_asset(role, self.code)
+        access.allow_objects(role, self.foundation.lake, self.runs)
+        access.allow_objects(role, self.foundation.models, self.runs, write=True)
+        access.allow(
+            role,
+            ("kms:CreateGrant",),
+            self.foundation.keys.models.key_arn,
+            Bool={"kms:GrantIsForAWSResource": "true"},
+        )
+        self._let_sagemaker_logs(role, log_group)
+        self._let_image(role)
+        access.allow_metrics(role, log_group)
+        return role
+
+    def _let_sagemaker_logs(self, role: iam.Role, name: str) -> None:
+        """SageMaker decides the group's name; it is one per account and kind of job."""
+        streams = self._arn("logs", f"log-group:{name}:log-stream:*")
+        access.allow(
+            role, ("logs:CreateLogGroup", "logs:DescribeLogStreams"), self._arn("logs", f"log-group:{name}")
+        )
+        access.allow(role, ("logs:CreateLogStream", "logs:PutLogEvents"), streams)
+        acknowledge_resource(role, streams, "SageMaker names a job's log streams at run time.")
+
+    def _let_image(self, role: iam.Role) -> None:
+        repository = f"arn:{self.partition}:ecr:{self.region}:{images.ACCOUNT}:repository/{images.REPOSITORY}"
+        access.allow(
+            role,
+            ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"),
+            repository,
+        )
+        # Signing in to a registry has no resource type; allow_metrics acknowledges the same finding.
+        access.allow(role, ("ecr:GetAuthorizationToken",), "*")
+
+    # ---- the machine --------------------------------------------------------------------------
+
+    def _substitutions(self) -> dict[str, str]:
+        """What fills the placeholders of the definition, by name."""
+        training, packaging = self.settings.training, self.settings.packaging
+        return {
+            "Environment": self.settings.env,
+            "Workload": self.workload,
+            "Lake": self.foundation.lake.bucket_name,
+            "Models": self.foundation.models.bucket_name,
+            "GlueJob": self.job.ref,
+            "Database": self.settings.database(self.workload),
+            "Code": self.code.s3_object_url,
+            "ContractSha256": contracts.workload(self.workload).sha256,
+            "GitCommit": code.git_commit(),
+            "Image": images.training_image(self.region, training.instance),
+            "ModelsKey": self.foundation.keys.models.key_arn,
+            "TrainingRole": self.training_role.role_arn,
+            "TrainingInstanceType": training.instance,
+            "TrainingInstances": str(training.instances),
+            "TrainingVolumeGb": str(training.volume_gb),
+            "TrainingVolumeKey": self._volume_key(training.instance),
+            "TrainingSeconds": str(training.minutes * MINUTE),
+            "TrainingSpot": "true" if training.spot else "false",
+            "TrainingWaitSeconds": str(training.minutes * MINUTE * SPOT_PATIENCE),
+            "PackageRole": self.packaging_role.role_arn,
+            "PackageInstanceType": packaging.instance,
+            "PackageVolumeGb": str(packaging.volume_gb),
+            "PackageVolumeKey": self._volume_key(packaging.instance),
+            "PackageSeconds": str(packaging.minutes * MINUTE),
+            "ChampionParameter": self.registry.champion_parameter_name,
+            "PackageGroup": self.settings.name(self.workload),
+            "AutoApprove": "true" if self.settings.approval == "automatic" else "false",
+            "TopicArn": self.foundation.topic.topic_arn,
+        }
+
+    def _volume_key(self, instance: str) -> str:
+        return self.foundation.keys.models.key_arn if images.takes_volume_key(instance) else ""
+
+    def _let_machine(self, role: iam.Role) -> None:
+        self._let_run_jobs(role)
+        self._let_register(role)
+        access.allow_objects(role, self.foundation.models, self.runs, write=True)
+        access.allow(role, ("sns:Publish",), self.foundation.topic.topic_arn)
+        access.allow_key(role, self.foundation.keys.operations)
+        parameter = self.registry.champion_parameter_name.removeprefix("/")
+        access.allow(role, ("ssm:GetParameter",), self._arn("ssm", f"parameter/{parameter}"))
+
+    def _let_run_jobs(self, role: iam.Role) -> None:
+        access.allow(
+            role,
+            ("glue:StartJobRun", "glue:GetJobRun", "glue:GetJobRuns", "glue:BatchStopJobRun"),
+            self._arn("glue", f"job/{self.job.ref}"),
+        )
+        for kind, job_role in (("Training", self.training_role), ("Processing", self.packaging_role)):
+            jobs = self._arn("sagemaker", f"{kind.lower()}-job/millrace-*")
+            actions = (f"Create{kind}Job", f"Describe{kind}Job", f"Stop{kind}Job", "AddTags", "ListTags")
+            access.allow(role, tuple(f"sagemaker:{action}" for action in actions), jobs)
+            acknowledge_resource(role, jobs, "A job is named by its run; the prefix bounds the names.")
+            access.allow(
+                role,
+                ("iam:PassRole",),
+                job_role.role_arn,
+                StringEquals={"iam:PassedToService": "sagemaker.amazonaws.com"},
+            )
+        # Step Functions learns of a job's end through rules that it manages under these names.
+        access.allow(
+            role,
+            ("events:PutRule", "events:PutTargets", "events:DescribeRule"),
+            *(
+                self._arn("events", f"rule/StepFunctionsGetEventsForSageMaker{kind}JobsRule")
+                for kind in ("Training", "Processing")
+            ),
+        )
+
+    def _let_register(self, role: iam.Role) -> None:
+        group = self.settings.name(self.workload)
+        packages = self._arn("sagemaker", f"model-package/{group}/*")
+        access.allow(
+            role,
+            ("sagemaker:CreateModelPackage", "sagemaker:UpdateModelPackage", "sagemaker:AddTags"),
+            self._arn("sagemaker", f"model-package-group/{group}"),
+            packages,
+        )
+        acknowledge_resource(
+            role, packages, "Versions are numbered as they are registered; the group bounds them."
+        )
+
+    def _arn(self, service: str, resource: str) -> str:
+        """ARN of a resource of this account and region."""
+        return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}"

@@ -1,0 +1,73 @@
+"""An environment's stacks, in the order of the way the data goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import aws_cdk as cdk
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from infra.settings import Settings
+from infra.stacks.foundation import Foundation
+from infra.stacks.monitoring import Monitoring
+from infra.stacks.pipeline import Pipeline
+from infra.stacks.registry import Registry
+from infra.stacks.serving import Serving
+
+FunctionCode = Callable[[str, Settings], lambda_.Code]
+"""Code of the function in ``functions/<name>``, built for the environment's runtime."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkloadStacks:
+    """The stacks of one workload."""
+
+    registry: Registry
+    pipeline: Pipeline
+    serving: Serving
+    monitoring: Monitoring
+
+
+class Environment:
+    """Makes every stack of the environment that ``settings`` describe."""
+
+    def __init__(self, app: Construct, settings: Settings, function_code: FunctionCode) -> None:
+        self.app, self.settings, self.function_code = app, settings, function_code
+        self.foundation = Foundation(app, settings.stack("foundation"), settings, **self._stack())
+        self.workloads = {name: self._build_workload(name) for name in settings.workloads}
+
+    def _build_workload(self, workload: str) -> WorkloadStacks:
+        settings, foundation = self.settings, self.foundation
+        code = self.function_code("predict", settings)
+        common = {
+            **self._stack(workload),
+            "settings": settings,
+            "workload": workload,
+            "property_injectors": foundation.defaults,
+        }
+        registry = Registry(self.app, settings.name(workload, "registry"), **common)
+        common["foundation"] = foundation
+        pipeline = Pipeline(self.app, settings.name(workload, "pipeline"), registry=registry, **common)
+        serving = Serving(
+            self.app, settings.name(workload, "serving"), registry=registry, code=code, **common
+        )
+        monitoring = Monitoring(self.app, settings.name(workload, "monitoring"), **common)
+        for stack in (registry, pipeline, serving, monitoring):
+            stack.add_stack_dependency(foundation)
+        # What the registry seeds, they read by its name, which CDK cannot see.
+        for stack in (pipeline, serving):
+            stack.add_stack_dependency(registry)
+        return WorkloadStacks(registry=registry, pipeline=pipeline, serving=serving, monitoring=monitoring)
+
+    def _stack(self, workload: str | None = None) -> dict[str, Any]:
+        """What every stack is told."""
+        about = {"project": "millrace", "environment": self.settings.env}
+        return {
+            "env": cdk.Environment(account=self.settings.account, region=self.settings.region),
+            "tags": about | ({"workload": workload} if workload else {}),
+            "analytics_reporting": False,
+            "termination_protection": self.settings.retain,
+        }
