@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from contract.schema import Split
+from contract.schema import FeatureKind, Split
 from training.train.encoding import Encoding
 
 LABEL = "label"
@@ -84,9 +84,16 @@ class Examples:
     def __len__(self) -> int:
         return sum(rows for _, _, rows in self._groups)
 
-    def columns(self) -> set[str]:
-        """Return the names of the columns that every file has."""
-        return set.intersection(*(set(pq.read_schema(file).names) for file in self._files))
+    def kinds(self) -> dict[str, FeatureKind]:
+        """Return the columns that can be features, each with the kind that its type makes it."""
+        schema = pq.read_schema(self._files[0])
+        kinds: dict[str, FeatureKind] = {}
+        for field in schema:
+            if pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
+                kinds[field.name] = "category"
+            elif pa.types.is_floating(field.type) or pa.types.is_integer(field.type):
+                kinds[field.name] = "number"
+        return kinds
 
     def batches(self, columns: Sequence[str], rows: range | None = None) -> Iterator[pa.RecordBatch]:
         """Yield ``columns`` of the rows in the contiguous range ``rows`` (default all), in order.
@@ -102,9 +109,11 @@ class Examples:
             first += count
 
     def _require(self, columns: Sequence[str]) -> None:
-        absent = sorted(set(columns) - self.columns())
+        absent = sorted(set(columns) - self.kinds().keys())
         if absent:
-            raise DataError(f"{self.folder}: no column {', '.join(absent)}; run preprocessing again")
+            raise DataError(
+                f"{self.folder}: no text or number named {', '.join(absent)}; run preprocessing again"
+            )
 
 
 def read_rows(examples: Examples, encoding: Encoding, rows: range) -> Rows:
@@ -112,13 +121,12 @@ def read_rows(examples: Examples, encoding: Encoding, rows: range) -> Rows:
     numbers = np.empty((len(rows), len(encoding.numbers)), dtype=np.float32)
     slots = np.empty((len(rows), len(encoding.categories)), dtype=np.int64)
     labels = np.empty(len(rows), dtype=np.float32)
-    vocabularies = [pa.array(category.values, pa.string()) for category in encoding.categories]
     at = 0
     for batch in examples.batches([*encoding.number_names, *encoding.category_names, LABEL], rows):
         to = slice(at, at + batch.num_rows)
         numbers[to] = number_matrix(batch, encoding.number_names)
-        for column, vocabulary in enumerate(vocabularies):
-            slots[to, column] = _slots(batch.column(encoding.category_names[column]), vocabulary)
+        for column, category in enumerate(encoding.categories):
+            slots[to, column] = _slots(batch.column(category.name), category.slots)
         labels[to] = _floats(batch.column(LABEL))
         at = to.stop
     return Rows(torch.from_numpy(numbers), torch.from_numpy(slots), torch.from_numpy(labels))
@@ -150,8 +158,11 @@ def _floats(column: pa.Array) -> NDArray[np.float32]:
     return values
 
 
-def _slots(column: pa.Array, vocabulary: pa.Array) -> NDArray[np.int64]:
-    """Return each value's slot: its place in ``vocabulary`` plus one, or 0 for what is not in it."""
-    places = pc.fill_null(pc.index_in(column.cast(pa.string()), value_set=vocabulary), -1)
-    slots: NDArray[np.int64] = places.to_numpy(zero_copy_only=False).astype(np.int64) + 1
-    return slots
+def _slots(column: pa.Array, slot_of: Mapping[str, int]) -> NDArray[np.int64]:
+    """Return each value's slot, 0 for null and for what has none. Looks up every distinct value once."""
+    encoded = column.cast(pa.string()).dictionary_encode()
+    known = [slot_of.get(value, 0) for value in encoded.dictionary.to_pylist()]
+    slots = np.array([*known, 0], dtype=np.int64)
+    places = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)  # -1: the 0 at the end
+    found: NDArray[np.int64] = slots[places]
+    return found

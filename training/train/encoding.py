@@ -41,6 +41,11 @@ class Category:
     name: str
     values: tuple[str, ...]
 
+    @property
+    def slots(self) -> dict[str, int]:
+        """Return the slot of every known value."""
+        return {value: place + 1 for place, value in enumerate(self.values)}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Encoding:

@@ -1,0 +1,40 @@
+"""The graphs that one trained model may become, of which the best is released.
+
+To prune, distil or quantise, add a recipe: every candidate is measured and judged alike.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from training.package.export import export
+from training.train.artefact import Trained
+from training.train.metrics import Metrics
+
+_log = logging.getLogger(__name__)
+Recipe = Callable[[Trained], bytes]
+
+RECIPES: Mapping[str, Recipe] = {"float32": export}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A serialised graph and the recipe that made it."""
+
+    recipe: str
+    graph: bytes
+
+
+def candidates(trained: Trained, recipes: Mapping[str, Recipe] = RECIPES) -> Iterator[Candidate]:
+    """Yield what each of ``recipes`` makes of ``trained``."""
+    for name, recipe in recipes.items():
+        _log.info("making the candidate %s", name)
+        yield Candidate(recipe=name, graph=recipe(trained))
+
+
+def choose(measured: Sequence[tuple[Candidate, Metrics]]) -> Candidate:
+    """Return the candidate with the lowest log loss on the validation split, the smallest among equals."""
+    best, _ = min(measured, key=lambda pair: (round(pair[1].log_loss, 5), len(pair[0].graph)))
+    return best

@@ -1,0 +1,148 @@
+"""The packaging job: a trained model in; a measured, judged and written bundle out."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import logging
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from contract.load import workload
+from contract.schema import SPLITS, Contract
+from training.package.archive import unpack
+from training.package.bundle import write_bundle
+from training.package.candidates import Candidate, candidates, choose
+from training.package.champion import measure_champion
+from training.package.evaluate import compare, evaluate
+from training.package.folders import Folders
+from training.package.gate import Challenger, Verdict, judge
+from training.package.manifest import Snapshot, Subject
+from training.package.scoring import Inputs, Scorer
+from training.train.artefact import Trained, read_trained
+from training.train.data import Examples
+from training.train.encoding import Encoding
+from training.train.metrics import Metrics
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is packaged: ``run`` becomes the version of the bundle, ``git_commit`` tells the code."""
+
+    contract: Contract
+    run: str
+    git_commit: str
+
+
+def main() -> None:
+    """Package as the command line and SageMaker's folders say; a refused bundle is no failure of the job."""
+    logging.basicConfig(stream=sys.stdout, format="%(message)s", level=logging.INFO)
+    folders = Folders.of_environment()
+    try:
+        package(read_request(sys.argv[1:]), folders)
+    except Exception as error:
+        folders.message.parent.mkdir(parents=True, exist_ok=True)
+        folders.message.write_text(f"{type(error).__name__}: {error}"[:1000])
+        raise
+
+
+def read_request(arguments: Sequence[str]) -> Request:
+    """Read ``--workload``, ``--run`` and ``--git-commit``."""
+    parser = argparse.ArgumentParser(prog="training.package.job", description=__doc__)
+    parser.add_argument("--workload", required=True)
+    parser.add_argument("--run", required=True)
+    parser.add_argument("--git-commit", default="unknown")
+    given = parser.parse_args(arguments)
+    return Request(contract=workload(given.workload), run=given.run, git_commit=given.git_commit)
+
+
+def package(request: Request, folders: Folders) -> Verdict:
+    """Make, measure, judge and write the bundle. Returns the verdict that was written."""
+    trained = _trained(request, folders)
+    validate, test = (Examples(folders.input("examples"), split) for split in ("validate", "test"))
+    candidate, on_validate = _best(trained, validate)
+    scorer = _scorer(candidate, trained.encoding)
+    _log.info("measuring on the %d rows of the test split", len(test))
+    on_test = evaluate(scorer, test)
+    _log.info("comparing the graph with the torch model")
+    parity = compare(trained, scorer, test)
+    _log.info("measuring the champion on the same rows")
+    champion = measure_champion(folders.input("champion"), test)
+    subject = Subject(
+        contract=request.contract,
+        version=request.run,
+        git_commit=request.git_commit,
+        encoding=trained.encoding,
+        recipe=candidate.recipe,
+        graph=candidate.graph,
+        snapshot=read_snapshot(folders.input("reports")),
+        metrics={"validate": on_validate, "test": on_test},
+        parity=parity,
+        probabilities=[float(f"{p:.9g}") for p in scorer.records(request.contract.examples)],
+    )
+    model = request.contract.model
+    challenger = Challenger(test=on_test, parity=parity, bytes=len(candidate.graph))
+    verdict = judge(challenger, model.floor, model.budget, champion)
+    write_bundle(folders.output, subject, verdict, champion)
+    _report(subject, verdict)
+    return verdict
+
+
+def read_snapshot(reports: Path) -> Snapshot:
+    """Return what ``profile.json`` of folder ``reports`` says of the data."""
+    content = (reports / "profile.json").read_bytes()
+    profile = json.loads(content)
+    return Snapshot(
+        run=profile["run"],
+        rows={split: profile["splits"][split]["rows"] for split in SPLITS},
+        profile_sha256=hashlib.sha256(content).hexdigest(),
+    )
+
+
+def _trained(request: Request, folders: Folders) -> Trained:
+    _log.info("reading the trained model")
+    with tempfile.TemporaryDirectory() as unpacked:
+        unpack(folders.input("model") / "model.tar.gz", Path(unpacked))
+        trained = read_trained(Path(unpacked))
+    if trained.contract_sha256 != request.contract.sha256:
+        raise ValueError(
+            f"the model was trained under contract {trained.contract_sha256[:12]}, this job carries "
+            f"{request.contract.sha256[:12]}; train again, so that bundle and model keep the same promise"
+        )
+    return trained
+
+
+def _best(trained: Trained, validate: Examples) -> tuple[Candidate, Metrics]:
+    measured = []
+    for candidate in candidates(trained):
+        metrics = evaluate(_scorer(candidate, trained.encoding), validate)
+        _log.info("candidate %s: %d bytes, %s", candidate.recipe, len(candidate.graph), metrics)
+        measured.append((candidate, metrics))
+    best = choose(measured)
+    return best, next(metrics for candidate, metrics in measured if candidate is best)
+
+
+def _scorer(candidate: Candidate, encoding: Encoding) -> Scorer:
+    inputs = Inputs(numbers=encoding.number_names, categories=encoding.category_names)
+    return Scorer(candidate.graph, inputs)
+
+
+def _report(subject: Subject, verdict: Verdict) -> None:
+    test = subject.metrics["test"]
+    _log.info(
+        "millrace test_auc=%.6g test_log_loss=%.6g test_brier=%.6g test_calibration_error=%.6g parity=%.3g",
+        *(test.auc, test.log_loss, test.brier, test.calibration_error, subject.parity.max_abs_difference),
+    )
+    for reason in (*verdict.reasons, *verdict.remarks):
+        _log.info("%s", reason)
+    _log.info("the gate %s %s", "let pass" if verdict.passed else "refused", subject.version)
+
+
+if __name__ == "__main__":
+    main()

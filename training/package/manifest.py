@@ -1,0 +1,105 @@
+"""``manifest.json``: all that a reader of the bundle needs to know of the graph beside it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from contract.schema import Contract, Feature, Split
+from training.package.evaluate import Parity
+from training.train.encoding import Encoding
+from training.train.metrics import Metrics
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """The data that a model was made from: the run that prepared them, and what its profile says."""
+
+    run: str
+    rows: Mapping[Split, int]
+    profile_sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """What a manifest and a card describe.
+
+    ``probabilities`` are the graph's answers to the contract's examples, in their order.
+    """
+
+    contract: Contract
+    version: str
+    git_commit: str
+    encoding: Encoding
+    recipe: str
+    graph: bytes
+    snapshot: Snapshot
+    metrics: Mapping[str, Metrics]
+    parity: Parity
+    probabilities: Sequence[float]
+
+
+def describe(subject: Subject) -> dict[str, Any]:
+    """Return the manifest as a JSON document."""
+    contract = subject.contract
+    return {
+        "format": FORMAT,
+        "workload": contract.name,
+        "version": subject.version,
+        "question": contract.question,
+        "decision": {
+            "positive": contract.model.positive,
+            "negative": contract.model.negative,
+            "threshold": contract.model.threshold,
+        },
+        "limits": {"records": contract.serving.max_records, "body_bytes": contract.serving.max_body_bytes},
+        "features": _features(contract, subject.encoding),
+        "inputs": {
+            "numbers": list(subject.encoding.number_names),
+            "categories": list(subject.encoding.category_names),
+        },
+        "examples": _examples(subject),
+        "contract_sha256": contract.sha256,
+        "git_commit": subject.git_commit,
+        "recipe": subject.recipe,
+        "data": asdict(subject.snapshot),
+        "metrics": {split: metrics.as_json() for split, metrics in subject.metrics.items()},
+        "parity": asdict(subject.parity),
+        "files": {
+            "model.onnx": {"sha256": hashlib.sha256(subject.graph).hexdigest(), "bytes": len(subject.graph)}
+        },
+    }
+
+
+def _features(contract: Contract, encoding: Encoding) -> list[dict[str, Any]]:
+    vocabularies = {category.name: list(category.values) for category in encoding.categories}
+    used = {*encoding.number_names, *encoding.category_names}
+    return [
+        _feature(name, feature, used=name in used, values=vocabularies.get(name, []))
+        for name, feature in contract.features.items()
+    ]
+
+
+def _feature(name: str, feature: Feature, *, used: bool, values: list[str]) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "name": name,
+        "kind": feature.kind,
+        "required": feature.required,
+        "min": feature.min,
+        "max": feature.max,
+        "unit": feature.unit,
+        "meaning": feature.meaning,
+        "used": used,
+    }
+    return entry | {"values": values} if feature.kind == "category" else entry
+
+
+def _examples(subject: Subject) -> list[dict[str, Any]]:
+    return [
+        {"record": dict(record), "probability": probability}
+        for record, probability in zip(subject.contract.examples, subject.probabilities, strict=True)
+    ]
