@@ -73,6 +73,9 @@ def _table(key: str, table: Table) -> Findings:
         yield from _known_columns(f"{key}.{part}", getattr(table, part), table)
     for name in sorted(set(table.key) & set(table.after_the_fact)):
         yield f"{key}.after_the_fact", f'"{name}" is part of the key', "A key is known from the start."
+    for name in table.key:
+        if name in table.columns and not table.columns[name].required:
+            yield f"{key}.columns.{name}.required", "false for a part of the key", "Set required = true."
     if not 0 <= table.max_quarantined <= 1:
         yield f"{key}.max_quarantined", f"{table.max_quarantined:g} is not a share", "Between 0 and 1."
     for name, column in table.columns.items():

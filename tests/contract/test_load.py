@@ -110,6 +110,12 @@ BROKEN = [
     (("label", "sql"), "  ", "label.sql", "Write"),
     (("tables", "parcels", "key"), ["parcel"], "tables.parcels.key[0]", '"parcel_id"'),
     (("tables", "parcels", "key"), [], "tables.parcels.key", "tell one row"),
+    (
+        ("tables", "parcels", "columns", "parcel_id", "required"),
+        False,
+        "tables.parcels.columns.parcel_id.required",
+        "true",
+    ),
     (("tables", "parcels", "key"), ["days_late"], "tables.parcels.after_the_fact", "key"),
     (
         ("tables", "parcels", "after_the_fact"),
