@@ -1,0 +1,1 @@
+"""What Millrace adds to MiniStack, a module per service. ``install`` puts all of it in place."""
