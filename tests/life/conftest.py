@@ -1,0 +1,55 @@
+"""One deployed environment for all life-cycle tests: it takes a minute, so it is made once."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from tests.life.world import TOY, World, add_toy_workload, copy_of_the_repository, free_port
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """The environment `local` with every stack of two workloads; nothing ingested yet."""
+    folder = copy_of_the_repository(tmp_path_factory.mktemp("world") / "millrace")
+    add_toy_workload(folder)
+    world = World(folder, free_port())
+    try:
+        world.millrace("up", seconds=400)
+        yield world
+    finally:
+        world.millrace("down", seconds=120)
+    left = subprocess.run(["pgrep", "-f", str(folder)], capture_output=True, text=True, check=False).stdout
+    assert not left, f"processes outlived `millrace down`: {left}"
+
+
+@pytest.fixture(scope="session")
+def before_any_release(world: World) -> World:
+    """The world, while no model has been released: asserted, since tests share it."""
+    assert world.parameter("champion") == "{}"
+    return world
+
+
+@pytest.fixture(scope="session")
+def released(world: World) -> World:
+    """The world with a first model of the toy workload, trained and released by commands."""
+    if world.parameter("champion") == "{}":
+        raw = world.folder / "workloads" / TOY / "raw"
+        world.millrace("ingest", "--workload", TOY, "--from", str(raw))
+        world.millrace("train", "--workload", TOY, seconds=500)
+    return world
+
+
+@pytest.fixture(scope="session")
+def url(world: World) -> str:
+    """Where the toy workload's predictions are asked for."""
+    return f"{world.outputs()['api_url']}/v1/models/{TOY}/predict"
+
+
+@pytest.fixture(scope="session")
+def records() -> dict[str, object]:
+    """A good request."""
+    record = {"depot": "north", "region": "upland", "weight": 2.5, "distance": 300, "express": 0}
+    return {"records": [record, {"depot": "south", "distance": 1200, "express": 1}]}

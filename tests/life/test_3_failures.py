@@ -1,0 +1,86 @@
+"""What goes wrong stops early, says why, and leaves the champion serving."""
+
+from __future__ import annotations
+
+import csv
+from typing import Any
+
+import pytest
+
+from tests.life.world import TOY, World
+
+pytestmark = pytest.mark.life
+
+
+def test_a_broken_quality_rule_stops_the_run_and_names_rule_and_value(
+    released: World, url: str, records: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    before = released.champion()
+    lake = released.outputs()["lake_bucket"]
+    published = released.client("s3").get_object(Bucket=lake, Key=f"{TOY}/published.json")["Body"].read()
+    good = released.folder / "workloads" / TOY / "raw"
+    bad = tmp_path_factory.mktemp("bad")
+    forget_regions(good, bad)
+    released.millrace("ingest", "--workload", TOY, "--from", str(bad))
+    try:
+        failed = released.millrace("train", "--workload", TOY, seconds=300, fails=True)
+    finally:
+        released.millrace("ingest", "--workload", TOY, "--from", str(good))
+    told = failed.stdout + failed.stderr
+    assert "depots are known" in told
+    assert "0.05" in told
+    assert released.champion() == before
+    again = released.client("s3").get_object(Bucket=lake, Key=f"{TOY}/published.json")["Body"].read()
+    assert again == published
+    assert released.call("POST", url, records, released.token()).status == 200
+
+
+def forget_regions(good: Any, bad: Any) -> None:
+    """Copy the raw tables; the depots lose their regions."""
+    for file in good.rglob("*.csv"):
+        target = bad / file.relative_to(good)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with file.open(newline="") as source, target.open("w", newline="") as out:
+            rows = csv.DictReader(source)
+            writer = csv.DictWriter(out, rows.fieldnames or [])
+            writer.writeheader()
+            writer.writerows({**row, "region": ""} if "region" in row else row for row in rows)
+
+
+def test_a_model_below_the_floor_is_not_registered(
+    released: World, url: str, records: dict[str, Any]
+) -> None:
+    before, packages = released.champion(), released.packages()
+    failed = released.millrace(
+        "train",
+        "--workload",
+        TOY,
+        "--set",
+        "epochs=1",
+        "--set",
+        "learning_rate=1e-9",
+        seconds=300,
+        fails=True,
+    )
+    assert "auc" in (failed.stdout + failed.stderr).lower()
+    assert released.packages() == packages
+    assert released.champion() == before
+    assert released.call("POST", url, records, released.token()).status == 200
+
+
+def test_after_a_restart_of_the_emulator_the_champion_serves_again(
+    released: World, url: str, records: dict[str, Any]
+) -> None:
+    before = released.champion()
+    answer = released.call("POST", url, records, released.token())
+    released.millrace("down", seconds=120)
+    failed = released.millrace("predict", "--workload", TOY, fails=True)
+    assert "millrace up" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    released.millrace("up", "--keep", seconds=400)
+    assert released.champion() == before
+    again = released.call("POST", url, records, released.token())
+    assert again.status == 200, again.body
+    assert [each["probability"] for each in again.body["predictions"]] == [
+        each["probability"] for each in answer.body["predictions"]
+    ]
