@@ -81,21 +81,20 @@ def predict_url(api_url: str, workload: str) -> str:
     return f"{api_url}/v1/models/{workload}/predict"
 
 
-def ask(url: str, token: str, body: bytes) -> Answer:
-    """Post ``body`` to ``url`` with ``token``."""
+def ask(url: str, token: str, body: bytes | None = None) -> Answer:
+    """GET ``url``, or POST ``body`` to it, with ``token``."""
     return call(url, {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}, body)
 
 
-def curl(url: str, body: bytes, flags: str = "") -> str:
-    """Give the same call for a shell; ``flags`` choose environment and workload for the token."""
-    return " \\\n  ".join(
-        (
-            f"curl --silent --show-error {shlex.quote(url)}",
-            f'--header "Authorization: Bearer $(millrace token{flags})"',
-            "--header 'Content-Type: application/json'",
-            f"--data {shlex.quote(body.decode())}",
-        )
-    )
+def curl(url: str, body: bytes | None = None, flags: str = "") -> str:
+    """Give the same call for a shell; ``flags`` choose the environment that the token is for."""
+    parts = [
+        f"curl --silent --show-error {shlex.quote(url)}",
+        f'--header "Authorization: Bearer $(millrace token{flags})"',
+    ]
+    if body is not None:
+        parts += ["--header 'Content-Type: application/json'", f"--data {shlex.quote(body.decode())}"]
+    return " \\\n  ".join(parts)
 
 
 def problem(answer: Answer, url: str) -> CliError:

@@ -68,7 +68,7 @@ def explain_aws(error: Exception) -> CliError | None:
 
     if isinstance(error, aws.ClientError):
         return refused(error)
-    if isinstance(error, aws.HTTPClientError):
+    if isinstance(error, aws.HTTPClientError | aws.ConnectionError):
         return unreachable(str(error))
     for kinds, where, remedy in (
         (

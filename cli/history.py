@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,23 @@ from cli.console import duration
 
 Event = Mapping[str, Any]
 
-AFTERMATH = ("KeepResumePoint", "Notify", "Failed")
+AFTERMATH = frozenset(
+    (
+        "KeepResumePoint",
+        "Notify",
+        "Undo",
+        "SeeAlias",
+        "AliasMoved",
+        "RestoreAlias",
+        "RestoreLayer",
+        "PointersWritten",
+        "RestoreLayerPointer",
+        "RestoreChampion",
+        "UnlockAfterFailure",
+        "NotifyFailure",
+        "Failed",
+    )
+)
 """States of the machines that deal with a failure."""
 
 FAILED_EVENTS = {
@@ -81,16 +97,28 @@ def innermost(cause: str) -> str:
 
 
 def states(events: Iterable[Event]) -> list[State]:
-    """Read which states have run, in order. States that run side by side are not told apart."""
+    """Read which states have run, in the order in which they were entered."""
     found: list[State] = []
     for event in events:
         kind = event["type"]
         if kind.endswith("StateEntered"):
             name = event["stateEnteredEventDetails"]["name"]
             found.append(State(name, kind.removesuffix("StateEntered"), event["timestamp"]))
+        elif kind.endswith("StateExited"):
+            leave(found, event["stateExitedEventDetails"]["name"], event["timestamp"])
+        elif kind.startswith("Execution") and kind != "ExecutionStarted":
+            found = [replace(state, exited=state.exited or event["timestamp"]) for state in found]
         elif found:
             found[-1] = advanced(found[-1], event)
     return found
+
+
+def leave(found: list[State], name: str, moment: datetime) -> None:
+    """Note that the state ``name`` was left: the last one of that name that is still open."""
+    for index in reversed(range(len(found))):
+        if found[index].name == name and found[index].exited is None:
+            found[index] = replace(found[index], exited=moment)
+            return
 
 
 def advanced(state: State, event: Event) -> State:
@@ -102,8 +130,6 @@ def advanced(state: State, event: Event) -> State:
         return replace(state, failure=None)
     if kind in FAILED_EVENTS:
         return replace(state, failure=failure_in(event.get(FAILED_EVENTS[kind], {})))
-    if kind.endswith("StateExited") or kind in ENDED_EVENTS or kind == "ExecutionSucceeded":
-        return replace(state, exited=state.exited or event["timestamp"])
     return state
 
 
@@ -120,7 +146,7 @@ def end(events: Iterable[Event]) -> Failure | None:
     return None
 
 
-def root_cause(events: list[Event]) -> tuple[str, str]:
+def root_cause(events: Sequence[Event]) -> tuple[str, str]:
     """Give the state that failed and the root cause in full.
 
     The execution's own cause counts if it has one. The state is the one that told it, else the last
@@ -159,10 +185,13 @@ def lines(before: list[State], after: list[State]) -> list[str]:
 
 
 def changes(old: State | None, new: State) -> list[str]:
-    """Give the lines for one state: started, tried again, done or failed."""
-    if new.instant:
-        return [f"{new.name:<14}passed"] if old is None else []
-    told = [f"{new.name:<14}started"] if old is None else []
+    """Give the lines for one state: started, an attempt that failed, done or failed.
+
+    What only decides is not told, nor that something started which is over already.
+    """
+    if new.kind not in ("Task", "Map", "Parallel"):
+        return []
+    told = [f"{new.name:<14}started"] if old is None and not new.exited else []
     if new.failure and (old is None or old.failure != new.failure):
         told.append(f"{new.name:<14}attempt {new.attempts} failed: {new.failure.root}")
     if new.exited and (old is None or old.exited is None):

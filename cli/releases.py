@@ -53,9 +53,10 @@ def follow_release(session: Session, voice: Voice, arn: str) -> None:
     """
     ended = runs.follow(session, voice, arn, "release")
     runs.succeeded(ended, "Release", REMEDY)
+    outcome, note = ended.output.get("outcome"), ended.output.get("note")
+    voice.say(f"release: {outcome}" + (f" ({note})" if note else ""))
     pointer = champion(session)
     if not pointer:
-        voice.say("no model has been released yet")
         return
     voice.say(f"the champion is {pointer['version']}, function version {pointer['function_version']}")
     voice.say(f"its metrics: {metrics_text(described(session, pointer['package']).metrics)}")

@@ -86,9 +86,14 @@ class Session:
         return self.settings.local
 
     @property
+    def env_flag(self) -> str:
+        """What chooses the same environment again; empty where it is the default."""
+        return "" if self.env == chosen(None) else f" --env {self.env}"
+
+    @property
     def flags(self) -> str:
         """What chooses the same environment and workload again; empty where both are defaults."""
-        env = "" if self.env == chosen(None) else f" --env {self.env}"
+        env = self.env_flag
         return env if len(self.settings.workloads) == 1 else f"{env} --workload {self.workload}"
 
     @cached_property

@@ -5,12 +5,10 @@ from __future__ import annotations
 import json as json_format
 from typing import Any
 
-from cli import api, records
+from cli import api, calls, records
 from cli.console import result, show_table, table
 from cli.outputs import outputs
 from cli.session import session
-
-NEEDED = ("api_url", "user_pool_id", "client_id", "token_url", "scope")
 
 
 def predict(
@@ -34,7 +32,7 @@ def predict(
     here = session(env, workload)
     examples = () if record or file else here.contract.examples
     asked = records.read(record, file, examples)
-    names = outputs(here, NEEDED)
+    names = outputs(here, calls.NEEDED)
     url = api.predict_url(names["api_url"], here.workload)
     answer = api.ask(url, api.access_token(here, names), records.body(asked))
     if answer.status != 200:

@@ -1,0 +1,62 @@
+"""Calls to paste: rendered for a shell, and shown only after the very same call has been answered."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cli import api, records
+from cli.console import result
+
+if TYPE_CHECKING:
+    from cli.console import Voice
+    from cli.session import Session
+
+NEEDED = ("api_url", "user_pool_id", "client_id", "token_url", "scope")
+"""Outputs that a call goes by."""
+READY_SECONDS = 20
+"""A stage that was deployed a moment ago may need this long to answer."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request of the API: GET where there is no body."""
+
+    url: str
+    body: bytes | None = None
+
+
+def health(names: Mapping[str, str]) -> Call:
+    """Give the call that asks whether the API answers."""
+    return Call(f"{names['api_url']}/health")
+
+
+def prediction(session: Session, names: Mapping[str, str]) -> Call:
+    """Give the call that predicts the first example of the contract."""
+    url = api.predict_url(names["api_url"], session.workload)
+    return Call(url, records.body(session.contract.examples[:1]))
+
+
+def show(session: Session, voice: Voice, call: Call, names: Mapping[str, str]) -> None:
+    """Make ``call`` with a token; once it is answered, print the API's URL and the call to paste.
+
+    Raises `CliError` where it is not answered with 200.
+    """
+    with voice.busy(f"calling {call.url}"):
+        answer = answered(call, api.access_token(session, names))
+    if answer.status != 200:
+        raise api.problem(answer, call.url)
+    voice.say(f"the API answers: {answer.content}")
+    result(f"\nAPI  {names['api_url']}\n\n{api.curl(call.url, call.body, session.env_flag)}")
+
+
+def answered(call: Call, token: str) -> api.Answer:
+    """Make ``call``; again for a while where the gateway itself cannot answer yet."""
+    limit = time.monotonic() + READY_SECONDS
+    while True:
+        answer = api.ask(call.url, token, call.body)
+        if answer.status < 500 or answer.status == 503 or time.monotonic() > limit:
+            return answer
+        time.sleep(1)

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import base64
+import shlex
+
+from cli.api import Answer, curl, predict_url, problem, token_request
+
+URL = "http://127.0.0.1:4566/restapis/ab12/live/_user_request_/v1/models/flights/predict"
+
+
+def test_the_address_appends_the_route() -> None:
+    assert predict_url("http://127.0.0.1:4566/restapis/ab12/live/_user_request_", "flights") == URL
+
+
+def test_the_pasted_call_survives_a_shell_whatever_the_records_hold() -> None:
+    body = b'{"records": [{"name": "O\'Hare $(rm) `x` \\\\ \\"q\\""}]}'
+    words = shlex.split(curl(URL, body, " --env dev"))
+    assert words[0] == "curl"
+    assert words[words.index("--data") + 1] == body.decode()
+    assert URL in words
+    assert "Authorization: Bearer $(millrace token --env dev)" in words
+
+
+def test_a_token_is_asked_for_with_the_client_s_secret() -> None:
+    headers, body = token_request("id", "s:cret", "millrace-dev/predict")
+    assert base64.b64decode(headers["Authorization"].removeprefix("Basic ")) == b"id:s:cret"
+    assert body == b"grant_type=client_credentials&scope=millrace-dev%2Fpredict"
+
+
+def test_a_problem_document_is_told_field_by_field() -> None:
+    content = {
+        "title": "Bad Request",
+        "detail": "2 fields are wrong",
+        "errors": [{"record": 0, "field": "temp", "problem": "'hot' is not a number"}],
+    }
+    told = problem(Answer(400, content), URL)
+    assert told.problem == ("400 Bad Request: 2 fields are wrong\n  record 0, temp: 'hot' is not a number")
+    assert told.where == URL
+
+
+def test_an_answer_that_is_no_json_is_told_as_it_is() -> None:
+    assert problem(Answer(502, "upstream is gone"), URL).problem == "502: upstream is gone"
+
+
+def test_before_the_first_release_the_remedy_is_to_train() -> None:
+    told = problem(Answer(503, {"title": "no model has been released yet"}), URL)
+    assert "millrace train" in told.remedy

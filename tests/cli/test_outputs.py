@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from botocore.stub import Stubber
+
+from cli import main
+from cli import session as sessions
+from cli.errors import CliError
+from cli.outputs import NAMES, outputs, values
+
+
+def stack(name: str, **held: str) -> dict[str, Any]:
+    return {
+        "StackName": name,
+        "StackStatus": "CREATE_COMPLETE",
+        "CreationTime": "2026-11-24T05:32:00Z",
+        "Outputs": [{"OutputKey": key, "OutputValue": value} for key, value in held.items()],
+    }
+
+
+FOUND = [
+    stack("millrace-local-foundation", LakeBucket="lake", Scope="millrace-local/predict"),
+    stack("millrace-local-flights-serving", ApiUrl="https://api", FunctionName="f"),
+    stack("millrace-dev-flights-serving", ApiUrl="https://another"),
+]
+
+
+def stubbed(here: sessions.Session) -> Stubber:
+    stub = Stubber(here.client("cloudformation"))
+    stub.add_response("describe_stacks", {"Stacks": FOUND})
+    stub.activate()
+    return stub
+
+
+def test_outputs_get_the_names_that_scripts_use() -> None:
+    assert values({"serving": FOUND[1], "foundation": FOUND[0]}) == {
+        "api_url": "https://api",
+        "function": "f",
+        "lake_bucket": "lake",
+        "scope": "millrace-local/predict",
+    }
+
+
+def test_a_stack_of_another_environment_is_not_read() -> None:
+    here = sessions.session("local")
+    with stubbed(here):
+        assert outputs(here)["api_url"] == "https://api"
+
+
+def test_a_missing_output_names_the_stack_that_should_hold_it() -> None:
+    here = sessions.session("local")
+    with stubbed(here), pytest.raises(CliError) as missing:
+        outputs(here, ("train_machine",))
+    assert missing.value.where == "the stack millrace-local-flights-pipeline"
+    assert missing.value.remedy == "deploy the environment: millrace up"
+
+
+def test_outputs_as_json_holds_api_url_and_nothing_else_is_on_stdout(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here = sessions.session("local")
+    monkeypatch.setattr("cli.commands.outputs.session", lambda env, workload: here)
+    with stubbed(here):
+        assert main.run(["outputs", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["api_url"] == "https://api"
+    assert set(told) <= set(NAMES)

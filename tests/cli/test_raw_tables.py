@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from cli.errors import CliError
+from cli.raw_tables import check, check_header, find, installed, upload
+from contract.schema import Column, Source, Table
+
+COLUMNS = {name: Column(type="text") for name in ("origin", "temp", "time_hour")}
+TABLES = {
+    "weather": Table(file="weather.csv", columns=COLUMNS, key=("origin",)),
+    "flights": Table(file="flights.csv.zip", columns=COLUMNS, key=("origin",)),
+}
+CONTENT = b"origin,temp,time_hour\r\nEWR,39.0,2013-01-01T06:00:00Z\r\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Both tables, one of them zipped, with what a Mac adds to a zip."""
+    (tmp_path / "weather.csv").write_bytes(CONTENT)
+    with zipfile.ZipFile(tmp_path / "flights.csv.zip", "w") as archive:
+        archive.writestr("data/flights.csv", CONTENT)
+        archive.writestr("__MACOSX/._flights.csv", b"x")
+    return tmp_path
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A bucket called lake."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    with mock_aws():
+        client = boto3.client("s3", region_name="us-east-1")
+        client.create_bucket(Bucket="lake")
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("columns", "faults"),
+    [
+        (["origin", "temp", "time_hour"], []),
+        (["time_hour", "origin", "temp"], []),
+        (["origin", "temp"], ["missing columns: time_hour"]),
+        (["origin", "temp", "time_hour", "note"], ["unexpected columns: note"]),
+        (["origin", "temp", "temp", "time_hour"], ["repeated columns: temp"]),
+        ([""], ["missing columns: origin, temp, time_hour", "unexpected columns: "]),
+    ],
+)
+def test_headers_are_compared_with_the_contract(columns: list[str], faults: list[str]) -> None:
+    assert check_header(columns, list(COLUMNS)) == faults
+
+
+def test_a_zipped_table_is_found_and_read_from_inside(folder: Path) -> None:
+    weather, flights = find(TABLES, folder)
+    assert (weather.name, flights.name) == ("weather.csv", "flights.csv")
+    assert flights.size == len(CONTENT)
+    check(flights, TABLES["flights"])
+
+
+def test_a_table_may_come_unzipped(folder: Path) -> None:
+    (folder / "flights.csv.zip").unlink()
+    (folder / "flights.csv").write_bytes(CONTENT)
+    assert find(TABLES, folder)[1].name == "flights.csv"
+
+
+def test_a_wrong_header_names_file_table_and_columns(folder: Path) -> None:
+    (folder / "weather.csv").write_bytes(b"\xef\xbb\xbforigin,temperature,time_hour\n")
+    with pytest.raises(CliError) as refused:
+        check(find(TABLES, folder)[0], TABLES["weather"])
+    assert refused.value.problem == "missing columns: temp\nunexpected columns: temperature"
+    assert refused.value.where == f"table weather, header of {folder / 'weather.csv'}"
+    assert "[tables.weather.columns]" in refused.value.remedy
+
+
+def test_every_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CliError) as refused:
+        find(TABLES, tmp_path)
+    assert (
+        refused.value.problem == "table weather: no file weather.csv\ntable flights: no file flights.csv.zip"
+    )
+
+
+@pytest.mark.parametrize("names", [[], ["a.csv", "b.csv"]])
+def test_a_zip_must_hold_one_table(tmp_path: Path, names: list[str]) -> None:
+    with zipfile.ZipFile(tmp_path / "flights.csv.zip", "w") as archive:
+        for name in names:
+            archive.writestr(name, CONTENT)
+    with pytest.raises(CliError, match=f"it holds {len(names)} CSV files"):
+        find({"flights": TABLES["flights"]}, tmp_path)
+
+
+def test_a_broken_zip_is_named(tmp_path: Path) -> None:
+    (tmp_path / "flights.csv.zip").write_bytes(b"no zip")
+    with pytest.raises(CliError) as refused:
+        find({"flights": TABLES["flights"]}, tmp_path)
+    assert refused.value.where == str(tmp_path / "flights.csv.zip")
+
+
+def test_the_files_of_an_installed_distribution_are_found_without_importing_it() -> None:
+    found = installed(Source(folder="pytest", distribution="pytest"))
+    assert (found / "__init__.py").is_file()
+    with pytest.raises(CliError, match="pip install no-such-distribution"):
+        installed(Source(folder="x", distribution="no-such-distribution"))
+    with pytest.raises(CliError, match="has no files in nowhere"):
+        installed(Source(folder="nowhere", distribution="pytest"))
+    with pytest.raises(CliError, match="--from FOLDER"):
+        installed(Source(folder="x"))
+
+
+def test_a_table_is_uploaded_unzipped_once_and_again_only_when_changed(folder: Path, s3: Any) -> None:
+    flights = find(TABLES, folder)[1]
+    sent: list[int] = []
+    assert upload(s3, flights, "lake", "flights/raw/flights/flights.csv", sent.append)
+    assert s3.get_object(Bucket="lake", Key="flights/raw/flights/flights.csv")["Body"].read() == CONTENT
+    assert sum(sent) == len(CONTENT)
+    assert not upload(s3, flights, "lake", "flights/raw/flights/flights.csv", sent.append)
+    with zipfile.ZipFile(flights.path, "w") as archive:
+        archive.writestr("data/flights.csv", CONTENT.replace(b"39.0", b"40.0"))
+    assert upload(s3, flights, "lake", "flights/raw/flights/flights.csv", sent.append)
