@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import aws_cdk as cdk
-from aws_cdk import aws_lambda as lambda_
 
 from infra import settings
+from infra.bundling import function_code
 from infra.stage import Environment
 
 
@@ -15,7 +15,7 @@ def main() -> None:
     env = app.node.try_get_context("env")
     if not env:
         raise SystemExit("No environment was named. Add one: -c env=dev (see the folder environments/).")
-    Environment(app, settings.load(env), lambda name, _: lambda_.Code.from_asset(f"functions/{name}"))
+    Environment(app, settings.load(env), function_code)
     app.synth()
 
 

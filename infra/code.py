@@ -14,6 +14,8 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
+import uv
+
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("contract", "training", "workloads")
 SUFFIXES = frozenset({".py", ".toml", ".sql"})
@@ -94,7 +96,7 @@ def _vendor(root: Path) -> Path:
 def _install(pins: list[str], target: Path) -> None:
     """Unpack pure-Python wheels: what runs, and the metadata that names versions."""
     command = [
-        "uv",
+        uv.find_uv_bin(),
         "pip",
         "install",
         "--quiet",

@@ -16,12 +16,14 @@ READ = ("s3:GetObject",)
 WRITE = ("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload")
 DECRYPT = ("kms:Decrypt", "kms:DescribeKey")
 ENCRYPT = (*DECRYPT, "kms:GenerateDataKey")
+NAME_THEIR_SOURCE = frozenset({"lambda.amazonaws.com", "sagemaker.amazonaws.com", "states.amazonaws.com"})
+"""Services that are known to say for which account they take on a role. Glue is not among them."""
 
 
 def service_role(scope: Construct, id: str, service: str, *, description: str) -> iam.Role:
-    """A role that only ``service`` may take on, and only for this account (no confused deputy)."""
-    account = cdk.Stack.of(scope).account
-    principal = iam.ServicePrincipal(service, conditions={"StringEquals": {"aws:SourceAccount": account}})
+    """A role that only ``service`` may take on; on behalf of this account only, where it says for whom."""
+    own = {"StringEquals": {"aws:SourceAccount": cdk.Stack.of(scope).account}}
+    principal = iam.ServicePrincipal(service, conditions=own if service in NAME_THEIR_SOURCE else None)
     return iam.Role(scope, id, assumed_by=principal, description=description)
 
 
@@ -60,7 +62,6 @@ def allow_asset(role: iam.IRole, asset: assets.Asset) -> None:
 def allow_logs(role: iam.Role, group: logs.ILogGroup) -> None:
     """Let ``role`` write log streams of ``group``."""
     allow(role, ("logs:CreateLogStream", "logs:PutLogEvents"), group.log_group_arn)
-    acknowledge_resource(role, group.log_group_arn, "Log streams are named by the service at run time.")
 
 
 def allow_metrics(role: iam.Role, *namespaces: str) -> None:

@@ -1,4 +1,4 @@
-"""Acknowledging a finding of cdk-nag: one rule, on one construct, with a reason."""
+"""Acknowledging a finding of cdk-nag or cfn-lint: one rule, on one construct, with a reason."""
 
 from __future__ import annotations
 
@@ -10,13 +10,20 @@ from constructs import IConstruct
 
 
 def acknowledge(construct: IConstruct, rule: str, reason: str) -> None:
-    """Accept the finding ``rule`` (such as ``IAM5[Resource::*]``) on ``construct``."""
+    """Accept the finding ``rule`` of cdk-nag (such as ``IAM5[Resource::*]``) on ``construct``."""
     cdk.Validations.of(construct).acknowledge(cdk.Acknowledgment(id=f"AwsSolutions-{rule}", reason=reason))
 
 
 def acknowledge_resource(construct: IConstruct, arn: str, reason: str) -> None:
     """Accept that a policy of ``construct`` names ``arn``, which holds a wildcard."""
     acknowledge(construct, f"IAM5[Resource::{_flat(cdk.Stack.of(construct).resolve(arn))}]", reason)
+
+
+def acknowledge_lint(construct: IConstruct, rule: str, reason: str) -> None:
+    """Accept the finding ``rule`` of cfn-lint on the resource that ``construct`` makes."""
+    resource = construct.node.default_child
+    assert isinstance(resource, cdk.CfnResource)
+    resource.add_metadata("cfn-lint", {"config": {"ignore_checks": [rule]}, "reason": reason})
 
 
 def _flat(value: Any) -> str:

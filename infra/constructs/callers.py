@@ -29,7 +29,6 @@ class Callers(Construct):
         )
         self.scope = f"{settings.stack()}/predict"
         self.client = self._build_client(cognito.OAuthScope.resource_server(server, predict))
-        self.client.node.add_dependency(server)
         self.token_url = f"{self._endpoint()}/oauth2/token"
 
     def _build_pool(self) -> cognito.UserPool:
@@ -51,11 +50,8 @@ class Callers(Construct):
             deletion_protection=self.settings.retain,
             removal_policy=removal(self.settings),
         )
-        acknowledge(
-            pool,
-            "COG3",
-            "Threat protection judges how people sign in; this pool has no users, only client credentials.",
-        )
+        for rule in ("COG3", "COG8"):
+            acknowledge(pool, rule, "Threat protection judges how people sign in; this pool has no users.")
         return pool
 
     def _build_client(self, predict: cognito.OAuthScope) -> cognito.UserPoolClient:

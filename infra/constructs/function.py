@@ -10,11 +10,13 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from infra.constructs.access import allow_logs, service_role
-from infra.constructs.acknowledge import acknowledge
+from infra.constructs.acknowledge import acknowledge, acknowledge_lint
 from infra.settings import Settings
 
 CURRENT = "3.14"
 """The newest Python that Lambda runs."""
+SNAPSHOTS_SINCE = 12
+"""The first minor version of Python 3 with SnapStart."""
 
 
 class Function(Construct):
@@ -48,7 +50,7 @@ class Function(Construct):
             "Function",
             function_name=name,
             description=description,
-            runtime=lambda_.Runtime(f"python{settings.serving.python}", lambda_.RuntimeFamily.PYTHON),
+            runtime=_runtime(settings.serving.python),
             architecture=_architecture(settings.serving.architecture),
             handler=handler,
             code=code,
@@ -60,6 +62,10 @@ class Function(Construct):
             layers=list(layers),
             snap_start=lambda_.SnapStartConf.ON_PUBLISHED_VERSIONS if snap_start else None,
         )
+        if snap_start:
+            cdk.Annotations.of(self.function).acknowledge_warning(
+                "@aws-cdk/aws-lambda:snapStartRequirePublish", "The release publishes versions."
+            )
         self._acknowledge(settings)
 
     def _acknowledge(self, settings: Settings) -> None:
@@ -68,12 +74,21 @@ class Function(Construct):
             "IAM5[Resource::*]",
             "X-Ray's PutTraceSegments has no resource type; everything else names its resource.",
         )
+        acknowledge_lint(self.function, "W3005", "CDK makes every function depend on its role, twice over.")
         if settings.serving.python != CURRENT:
             acknowledge(
                 self.function,
                 "L1",
                 f"The runtime is a setting; Python {settings.serving.python} has the engine's wheels.",
             )
+
+
+def _runtime(python: str) -> lambda_.Runtime:
+    """CDK has to be told what a runtime can do; snapshots came with Python 3.12."""
+    minor = int(python.partition(".")[2])
+    return lambda_.Runtime(
+        f"python{python}", lambda_.RuntimeFamily.PYTHON, supports_snap_start=minor >= SNAPSHOTS_SINCE
+    )
 
 
 def _architecture(name: str) -> lambda_.Architecture:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
@@ -80,6 +81,16 @@ class Foundation(cdk.Stack):
 
     def _build_topic(self) -> sns.Topic:
         topic = sns.Topic(self, "Topic", topic_name=self.settings.stack("operations"))
+        for service in ("cloudwatch.amazonaws.com", "events.amazonaws.com"):
+            topic.add_to_resource_policy(
+                iam.PolicyStatement(
+                    sid=f"Own{service.partition('.')[0].title()}",
+                    principals=[iam.ServicePrincipal(service)],
+                    actions=["sns:Publish"],
+                    resources=[topic.topic_arn],
+                    conditions={"StringEquals": {"aws:SourceAccount": self.account}},
+                )
+            )
         if self.settings.alarms.email:
             topic.add_subscription(subscriptions.EmailSubscription(self.settings.alarms.email))
         return topic

@@ -17,6 +17,7 @@ from infra.stacks.serving import ALIAS
 WHOLE, HALF, THIRD = 24, 12, 8
 """Widths on the dashboard's grid."""
 HEIGHT = 6
+MINUTE = cdk.Duration.minutes(1)
 
 VERSIONS = (
     'filter message = "request" and ispresent(version)',
@@ -153,7 +154,7 @@ class Monitoring(cdk.Stack):
             expression="(EPOCH(FILL(released, 0)) - FILL(IF(released > 0, EPOCH(released)), REPEAT)) / 3600",
             using_metrics={"released": self._executions("release", "ExecutionsSucceeded")},
             label="hours",
-            period=cdk.Duration.minutes(5),
+            period=MINUTE,
         )
 
     # ---- metrics ------------------------------------------------------------------------------
@@ -196,7 +197,7 @@ def _metric(
         metric_name=name,
         dimensions_map=dimensions,
         statistic=statistic,
-        period=cdk.Duration.minutes(1),
+        period=MINUTE,
         label=label,
     )
 

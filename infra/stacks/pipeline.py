@@ -21,6 +21,8 @@ from infra.stacks.foundation import Foundation
 from infra.stacks.registry import Registry
 
 MINUTE = 60
+LOG_KINDS = ("output", "error")
+"""Glue writes two log groups under one prefix: what the job prints, and what Spark says."""
 SPOT_PATIENCE = 2
 """Waiting for spot capacity and training may together take this many times the training limit."""
 
@@ -80,8 +82,8 @@ class Pipeline(cdk.Stack):
         packages = assets.Asset(self, "PreprocessCode", path=str(code.preprocess_code()))
         prefix = self.settings.logs(self.workload, "preprocess")
         groups = [
-            logs.LogGroup(self, f"Preprocess{kind}", log_group_name=f"{prefix}/{kind.lower()}")
-            for kind in ("Output", "Error")
+            logs.LogGroup(self, f"Preprocess{kind.title()}", log_group_name=f"{prefix}/{kind}")
+            for kind in LOG_KINDS
         ]
         role = self._build_preprocess_role([script, packages], groups)
         return glue.CfnJob(
@@ -144,9 +146,10 @@ class Pipeline(cdk.Stack):
         # Spark's S3 file system marks folders with objects named so, beside them.
         singles = (f"{self.workload}/published.json", f"{self.workload}_$folder$", f"{self.runs}_$folder$")
         access.allow(role, access.WRITE, *(f"{access.stable_arn(lake)}/{key}" for key in singles))
-        for group in groups:
+        for group, kind in zip(groups, LOG_KINDS, strict=True):
             access.allow_logs(role, group)
-            access.allow(role, ("logs:AssociateKmsKey",), group.log_group_arn)
+            name = f"{self.settings.logs(self.workload, 'preprocess')}/{kind}"
+            access.allow(role, ("logs:AssociateKmsKey",), self._arn("logs", f"log-group:{name}"))
         access.allow_metrics(role, "Glue")
         self._let_catalog(role)
         return role
