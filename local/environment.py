@@ -21,6 +21,7 @@ from pathlib import Path
 
 from infra import settings
 from local.executors import process
+from local.limits import limits as limits
 
 REPOSITORY = Path(__file__).parents[1]
 START_SECONDS = 60.0
@@ -68,9 +69,9 @@ def folder(env: str) -> Path:
     return REPOSITORY / ".millrace" / env
 
 
-def find(env: str = "local") -> Running | None:
+def find(env: str = "local", root: Path | None = None) -> Running | None:
     """The emulator of ``env`` if it runs."""
-    file = folder(env) / "running.json"
+    file = (root or folder(env)) / "running.json"
     if not file.exists():
         return None
     running = Running(**json.loads(file.read_text()))
@@ -88,17 +89,19 @@ def start(
     *,
     keep: bool = False,
     port: int | None = None,
+    root: Path | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Running:
     """Start the emulator of ``env``, or return the one that runs.
 
-    ``keep`` keeps what an earlier one stored; otherwise its folder is emptied first. ``progress``
-    takes a line every few seconds. Raises LocalError if the port is taken or the start fails.
+    ``keep`` keeps what an earlier one stored; otherwise its folder is emptied first. ``port`` and
+    ``root`` are those of ``env`` unless given. ``progress`` takes a line every few seconds. Raises
+    LocalError if the port is taken or the start fails.
     """
-    running = find(env)
+    root = root or folder(env)
+    running = find(env, root)
     if running is not None:
         return running
-    root = folder(env)
     end_leftovers(root)
     number = port or settings.load(env).port
     if number is None:
@@ -153,7 +156,9 @@ def _await_health(running: Running, progress: Callable[[str], None]) -> None:
         if not process.alive(running.pid) or now - began > START_SECONDS:
             stop(running)
             lines = running.log.read_text(errors="replace").splitlines()[-15:]
-            raise LocalError("\n".join([f"the emulator did not start; its log ({running.log}) ends:", *lines]))
+            raise LocalError(
+                "\n".join([f"the emulator did not start; its log ({running.log}) ends:", *lines])
+            )
         if now - told > 3:
             progress(f"waiting for the emulator on {running.endpoint} ({now - began:.0f} s)")
             told = now

@@ -1,1 +1,1 @@
-"""What Millrace adds to MiniStack, a module per service. ``install`` puts all of it in place."""
+"""What Millrace adds to MiniStack: a module per service, each with a function ``install``."""

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ministack.services import cloudwatch
+from ministack.services.cloudformation import provisioners
 
 from local.emulator import eventbridge, gateway
 from local.hooks import expect, replace
@@ -31,6 +32,7 @@ _COMPARE: dict[str, Callable[[float, float], bool]] = {
     "LessThanThreshold": operator.lt,
     "LessThanOrEqualToThreshold": operator.le,
 }
+_STATISTICS = {"Average", "Maximum", "Minimum", "SampleCount", "Sum"}
 _MISSING: dict[str, bool | None] = {"breaching": True, "notBreaching": False}
 
 
@@ -50,8 +52,26 @@ def install() -> None:
     expect(cloudwatch, "_evaluate_all_alarms", ())
     replace(cloudwatch, "_evaluate_alarm", ("alarm",), lambda _: evaluate)
     replace(cloudwatch, "_dispatch_alarm_actions", ("alarm", "old_state", "new_state", "reason"), _announce)
+    replace(provisioners, "_cw_metric_alarm_record", ("name", "props"), _flatten)
     context = contextvars.copy_context()
     threading.Thread(target=context.run, args=(_tick,), daemon=True).start()
+
+
+def _flatten(original: Callable[..., Alarm]) -> Callable[..., Alarm]:
+    """Let a template give one metric as a list of one query, as the CDK does for a metric with a label."""
+
+    def record(name: str, props: dict[str, Any]) -> Alarm:
+        queries = props.get("Metrics") or []
+        if len(queries) != 1 or "MetricStat" not in queries[0]:
+            return original(name, props)
+        found = queries[0]["MetricStat"]
+        statistic = "Statistic" if found["Stat"] in _STATISTICS else "ExtendedStatistic"
+        plain = {key: value for key, value in props.items() if key != "Metrics"}
+        return original(
+            name, {**plain, **found["Metric"], "Period": found["Period"], statistic: found["Stat"]}
+        )
+
+    return record
 
 
 def _tick() -> None:
@@ -96,13 +116,13 @@ def _periods(alarm: Alarm, now: float) -> list[list[Point]]:
     dimensions = alarm.get("Dimensions") or {}
     named = dimensions if isinstance(dimensions, dict) else cloudwatch._dims_from_list(dimensions)
     key = (alarm["Namespace"], alarm["MetricName"], cloudwatch._dims_key(named))
-    points = [point for metric, found in list(cloudwatch._metrics.items()) if metric == key for point in found]
     length = int(alarm.get("Period", 60))
-    count = int(alarm.get("EvaluationPeriods", 1))
-    return [
-        [point for point in points if index * length <= max(0.0, now - point["Timestamp"]) < (index + 1) * length]
-        for index in range(count)
-    ]
+    periods: list[list[Point]] = [[] for _ in range(int(alarm.get("EvaluationPeriods", 1)))]
+    for point in list(cloudwatch._metrics.get(key) or ()):
+        index = int(max(0.0, now - point["Timestamp"]) // length)
+        if index < len(periods):
+            periods[index].append(point)
+    return periods
 
 
 def _breaches(alarm: Alarm, points: list[Point]) -> bool | None:

@@ -100,7 +100,9 @@ def _model(service: str) -> Any:
 
 def _call(service: str, operation: str, properties: Properties) -> Properties:
     shape = _model(service).operation_model(operation).input_shape
-    answer: Properties = getattr(gateway.client(service), xform_name(operation))(**_members(shape, properties))
+    answer: Properties = getattr(gateway.client(service), xform_name(operation))(
+        **_members(shape, properties)
+    )
     return answer
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import importlib
 import json
 import os
 import sys
@@ -22,6 +23,7 @@ from botocore.validate import ParamValidator
 from ministack import app, services
 from ministack.core import router
 from ministack.core.responses import error_response_json, json_response
+from werkzeug.test import Client
 
 from local.emulator import gateway
 from local.hooks import expect
@@ -108,10 +110,8 @@ def check(service: str, operation: str, data: dict[str, Any]) -> None:
 
 @cache
 def _moto() -> Any:
-    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-    from werkzeug.test import Client
-
-    return Client(DomainDispatcherApplication(create_backend_app))
+    server = importlib.import_module("moto.moto_server.werkzeug_app")  # a second, so only when it is needed
+    return Client(server.DomainDispatcherApplication(server.create_backend_app))
 
 
 def _forward(

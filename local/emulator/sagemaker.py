@@ -36,7 +36,7 @@ class Jobs:
         """Create, describe, list and stop."""
         return {
             f"Create{self.kind}": self.create,
-            f"Describe{self.kind}": lambda data: self._find(data),
+            f"Describe{self.kind}": self._find,
             f"List{self.kind}s": self.list,
             f"Stop{self.kind}": self.stop,
         }
@@ -56,7 +56,9 @@ class Jobs:
         name = data[self.name]
         with self._lock:
             if name in self.records:
-                raise ServiceError("ResourceInUse", f"{self.kind} {name} already exists; names are not reused")
+                raise ServiceError(
+                    "ResourceInUse", f"{self.kind} {name} already exists; names are not reused"
+                )
             record = self.records[name] = self._record(data)
         job = self.running[name] = Job(
             name=name,
@@ -159,9 +161,7 @@ def _load(saved: dict[str, Any]) -> None:
 
 
 def _reporter(name: str) -> Callable[[str, float], None]:
-    record = expect(
-        cloudwatch, "record_metric", ("namespace", "metric_name", "value", "unit", "dimensions")
-    )
+    record = expect(cloudwatch, "record_metric", ("namespace", "metric_name", "value", "unit", "dimensions"))
 
     def report(metric: str, value: float) -> None:
         record("/aws/sagemaker/TrainingJobs", metric, value, "None", {"TrainingJobName": name})

@@ -43,7 +43,10 @@ def install() -> None:
         stepfunctions, "_execute_task", ("state_def", "raw_input", "execution", "ctx"), _remember_execution
     )
     replace(
-        stepfunctions, "_invoke_resource_with_timeout", ("resource", "input_data", "timeout"), _remember_deadline
+        stepfunctions,
+        "_invoke_resource_with_timeout",
+        ("resource", "input_data", "timeout"),
+        _remember_deadline,
     )
     dispatch = expect(stepfunctions, "_SERVICE_DISPATCH")
     dispatch["arn:aws:states:::glue:startJobRun"] = _glue_job
@@ -198,7 +201,9 @@ def _abandoned() -> bool:
     return stopped or (deadline is not None and time.monotonic() > deadline)
 
 
-def _await(look: Callable[[], Arguments], status: str, good: set[str], bad: set[str], stop: Callable[[], Any]) -> Any:
+def _await(
+    look: Callable[[], Arguments], status: str, good: set[str], bad: set[str], stop: Callable[[], Any]
+) -> Any:
     """Poll ``look`` until its ``status`` is final; stop the job if the execution gives up on it."""
     pause = threading.Event()
     while True:

@@ -65,9 +65,7 @@ class Job:
                 for index in range(len(hosts))
             ]
             sinks = [self._sink(journal) for journal in journals]
-            started = [
-                host.start(command, sink, sink) for host, sink in zip(hosts, sinks, strict=True)
-            ]
+            started = [host.start(command, sink, sink) for host, sink in zip(hosts, sinks, strict=True)]
             verdict = wait(started, seconds=self.limit_seconds, stopped=self.stop.is_set, tick=tick)
             first = next((index for index, one in enumerate(started) if (one.poll() or 0) > 0), None)
             codes = [process.close() for process in started]

@@ -77,7 +77,9 @@ def root_cause(lines: list[str], limit: int = 2000) -> str:
     or else the last lines that are not Spark's own log.
     """
     said = [line for line in lines if not _LOG4J.match(line) and not _STACK.match(line)]
-    starts = [index for index, line in enumerate(said) if line.startswith("Traceback (most recent call last)")]
+    starts = [
+        index for index, line in enumerate(said) if line.startswith("Traceback (most recent call last)")
+    ]
     if not starts:
         return "\n".join(said[-3:])[-limit:]
     after = said[starts[-1] + 1 :]

