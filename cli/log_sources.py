@@ -58,7 +58,7 @@ def predict(session: Session) -> list[Source]:
 
 def job_prefix(session: Session) -> str:
     """Give how the names of this environment's and workload's SageMaker jobs begin."""
-    return f"{session.env}-{session.workload}-"
+    return f"{session.settings.name(session.workload)}-"
 
 
 PARTS: dict[str, Callable[[Session], list[Source]]] = {

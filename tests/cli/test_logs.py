@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from botocore.stub import Stubber
+
+from cli.commands import logs
+from cli.errors import CliError
+from cli.job_lines import metrics, read
+from cli.log_sources import PARTS, Source, sources
+from cli.session import Session, session
+
+
+@pytest.mark.parametrize(
+    ("text", "age"),
+    [("30s", timedelta(seconds=30)), ("15m", timedelta(minutes=15)), ("2h", timedelta(hours=2))],
+)
+def test_ages_are_read(text: str, age: timedelta) -> None:
+    assert logs.age(text) == age
+
+
+@pytest.mark.parametrize("text", ["", "15", "m", "1 hour", "-1m"])
+def test_what_is_no_age_is_refused(text: str) -> None:
+    with pytest.raises(CliError, match="is not an age"):
+        logs.age(text)
+
+
+def test_a_part_without_logs_is_refused_with_those_that_have_some() -> None:
+    assert logs.chosen("all") == list(PARTS)
+    with pytest.raises(CliError, match="name one of preprocess, train, package, release, predict"):
+        logs.chosen("gate")
+
+
+def test_all_parts_become_one_stream_in_order_and_no_line_comes_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lines = {
+        "train": [event("a", 30, "epoch 1\n"), event("b", 10, "starts")],
+        "predict": [event("c", 20, "asked")],
+    }
+    monkeypatch.setattr(logs, "sources", lambda here, part: [Source(part)])
+    monkeypatch.setattr(logs, "read", lambda here, source, start: lines[source.group])
+    seen: set[str] = set()
+    shown = list(logs.fresh(session("local"), ["train", "predict"], 0, seen))
+    assert shown == [(10, "train", "starts"), (20, "predict", "asked"), (30, "train", "epoch 1")]
+    lines["predict"].append(event("d", 5, "late"))
+    assert list(logs.fresh(session("local"), ["train", "predict"], 0, seen)) == [(5, "predict", "late")]
+
+
+def event(identity: str, moment: int, message: str) -> dict[str, Any]:
+    return {"eventId": identity, "timestamp": moment, "message": message}
+
+
+def test_groups_that_all_jobs_share_are_read_by_the_job_s_own_streams() -> None:
+    here = session("dev", "flights")
+    assert sources(here, "train") == [Source("/aws/sagemaker/TrainingJobs", "millrace-dev-flights-")]
+    assert groups(here, "predict") == ["/millrace/dev/flights/predict"]
+    assert groups(here, "preprocess") == [
+        "/millrace/dev/flights/preprocess/output",
+        "/millrace/dev/flights/preprocess/error",
+    ]
+
+
+def groups(here: Session, part: str) -> Sequence[str]:
+    return [source.group for source in sources(here, part)]
+
+
+def test_a_group_that_is_not_there_yet_is_empty() -> None:
+    here = session("local")
+    with Stubber(here.client("logs")) as stub:
+        stub.add_client_error("filter_log_events", "ResourceNotFoundException")
+        assert read(here, Source("/not/there"), 0) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("millrace epoch=3 train_loss=0.5", "epoch=3 train_loss=0.5"),
+        ("[rank 0] millrace rows=7", "rows=7"),
+        ("starting millrace in /opt", ""),
+        ("epoch=3", ""),
+    ],
+)
+def test_metric_lines_are_told_from_other_lines(line: str, found: str) -> None:
+    assert metrics(line) == found
