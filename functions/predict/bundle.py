@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 import numpy as np
 import onnxruntime
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:  # the bundle leaves numpy.typing out
+    from numpy.typing import NDArray
 
 FORMAT = 1
 MODEL = "model.onnx"

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from .bundle import Feature, Manifest
 from .decode import Row
+
+
+if TYPE_CHECKING:  # the bundle leaves numpy.typing out
+    from numpy.typing import NDArray
 
 
 class Caution(msgspec.Struct, frozen=True):

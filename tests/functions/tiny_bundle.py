@@ -179,13 +179,17 @@ def _categories(categories: list[Input]) -> Part | None:
         for column, category in enumerate(categories)
         for place, value in enumerate(category.values)
     }
-    encode = {"keys_strings": list(table), "values_floats": list(table.values()), "default_float": 0.0}
+    encode: dict[str, Any] = {
+        "keys_strings": list(table),
+        "values_floats": list(table.values()),
+        "default_float": 0.0,
+    }
     nodes = [
         helper.make_node("StringConcat", ["prefixes", "categories"], ["keys"]),
         helper.make_node("LabelEncoder", ["keys"], ["encoded"], domain="ai.onnx.ml", **encode),
         helper.make_node("ReduceSum", ["encoded", "one"], ["categories_score"], keepdims=1),
     ]
-    prefixes = [f"{column}=".encode() for column in range(len(categories))]
+    prefixes: Any = [f"{column}=".encode() for column in range(len(categories))]
     constants = [helper.make_tensor("prefixes", TensorProto.STRING, [1, len(categories)], prefixes)]
-    shape = ["rows", len(categories)]
+    shape: list[str | int | None] = ["rows", len(categories)]
     return helper.make_tensor_value_info("categories", TensorProto.STRING, shape), nodes, constants

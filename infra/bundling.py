@@ -1,0 +1,208 @@
+"""Code of the functions as folders to upload: a function's package, and beside it the wheels it imports.
+
+Wheels are fetched for the runtime's Python and architecture, whatever this machine is, without Docker;
+once per set of pins, so that later builds need no network. The same source gives the same files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import aws_cdk as cdk
+import jsii
+import uv
+from aws_cdk import aws_lambda as lambda_
+
+from infra.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+REQUIREMENTS = "requirements.txt"
+PLATFORMS = {"arm64": "aarch64-manylinux_2_28", "x86_64": "x86_64-manylinux_2_28"}
+"""Lambda's Amazon Linux 2023 has glibc 2.34; wheels for 2.28 run there."""
+
+UNUSED = (
+    # What an installer notes about itself.
+    "bin",
+    "*.dist-info/INSTALLER",
+    "*.dist-info/RECORD",
+    "*.dist-info/REQUESTED",
+    "*.dist-info/direct_url.json",
+    ".lock",
+    # What compilers, type checkers and test runners read.
+    "**/__pycache__",
+    "**/*.pyi",
+    "**/*.pxd",
+    "**/*.pyx",
+    "**/*.h",
+    "**/*.a",
+    "**/tests",
+    "numpy/_pyinstaller",
+    "numpy/conftest.py",
+    "numpy/f2py",
+    "numpy/testing",
+    "numpy/typing",
+    # The engine's tools, and the shared library that its Python module does not link.
+    "onnxruntime/backend",
+    "onnxruntime/datasets",
+    "onnxruntime/quantization",
+    "onnxruntime/tools",
+    "onnxruntime/transformers",
+    "onnxruntime/capi/libonnxruntime.so*",
+)
+"""Files of installed wheels that no function reads, as glob patterns. ``numpy.libs`` is linked and stays."""
+
+
+class BundlingError(RuntimeError):
+    """A function's code could not be gathered: what was wrong, and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What a function runs on: ``python`` such as "3.13", and the processor's architecture."""
+
+    python: str
+    architecture: Literal["arm64", "x86_64"]
+
+    @classmethod
+    def of(cls, settings: Settings) -> Target:
+        """Return the target of an environment, whose settings have resolved ``host`` already."""
+        architecture = settings.serving.architecture
+        if architecture == "host":
+            raise BundlingError("serving.architecture is `host`: read the settings with infra.settings.load")
+        return cls(python=settings.serving.python, architecture=architecture)
+
+    @property
+    def platform(self) -> str:
+        """The wheels' platform, as uv names it."""
+        return PLATFORMS[self.architecture]
+
+
+@jsii.implements(cdk.ILocalBundling)
+class FunctionBundling:
+    """CDK's way to build the code of the function in ``folder``."""
+
+    def __init__(self, folder: Path, target: Target, cache: Path) -> None:
+        self._folder, self._target, self._cache = folder, target, cache
+
+    def try_bundle(self, output_dir: str, *, image: cdk.DockerImage, **_options: Any) -> bool:  # noqa: ARG002 - CDK names it
+        """Write the code to ``output_dir``. True: CDK needs no Docker."""
+        build(self._folder, self._target, Path(output_dir), self._cache)
+        return True
+
+
+def function_code(name: str, settings: Settings, root: Path = ROOT) -> lambda_.Code:
+    """Code of ``functions/<name>`` for the environment's runtime, with the package ``<name>`` at its root."""
+    folder, target = root / "functions" / name, Target.of(settings)
+    local = FunctionBundling(folder, target, root / ".millrace" / "bundles")
+    return lambda_.Code.from_asset(
+        str(folder),
+        asset_hash=fingerprint(folder, target),
+        asset_hash_type=cdk.AssetHashType.CUSTOM,
+        bundling=cdk.BundlingOptions(image=cdk.DockerImage.from_registry("unused"), local=local),
+    )
+
+
+def fingerprint(folder: Path, target: Target) -> str:
+    """SHA-256 of all that shapes the bundle: the sources' names and bytes, pins, target, what is left out."""
+    digest = hashlib.sha256()
+    for path in _sources(folder):
+        digest.update(f"{path.relative_to(folder.parent).as_posix()}\0".encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    digest.update(_wheels_key(_requirements(folder), target).encode())
+    return digest.hexdigest()
+
+
+def build(folder: Path, target: Target, output: Path, cache: Path) -> None:
+    """Write the function's package and its wheels to ``output``, every file with the same times and modes."""
+    if requirements := _requirements(folder):
+        shutil.copytree(_wheels(requirements, target, cache), output, dirs_exist_ok=True)
+    for path in _sources(folder):
+        copy = output / path.relative_to(folder.parent)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
+    _normalise(output)
+
+
+def _sources(folder: Path) -> list[Path]:
+    """Files of the function's own package."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file()
+        and path.suffix != ".pyc"
+        and path.name != REQUIREMENTS
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
+
+
+def _requirements(folder: Path) -> str:
+    """Pins of the function, without comments; empty where it needs nothing but its runtime."""
+    file = folder / REQUIREMENTS
+    lines = file.read_text().splitlines() if file.exists() else []
+    pins = sorted(line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#"))
+    if loose := [pin for pin in pins if "==" not in pin]:
+        raise BundlingError(f"{file}: {', '.join(loose)}: not pinned. Write NAME==VERSION.")
+    return "\n".join(pins)
+
+
+def _wheels_key(requirements: str, target: Target) -> str:
+    about = "\n".join((requirements, target.python, target.platform, *UNUSED))
+    return hashlib.sha256(about.encode()).hexdigest()
+
+
+def _wheels(requirements: str, target: Target, cache: Path) -> Path:
+    """Folder with the unpacked wheels, less what is unused; made once, and complete or not there at all."""
+    folder = cache / _wheels_key(requirements, target)[:16]
+    if not folder.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache, prefix=".fresh-") as name:
+            fresh = Path(name) / "wheels"
+            _install(requirements, target, fresh)
+            _trim(fresh)
+            if not folder.exists():
+                fresh.rename(folder)
+    return folder
+
+
+def _install(requirements: str, target: Target, folder: Path) -> None:
+    """Unpack the wheels of ``requirements``, which name everything: no resolver adds to them."""
+    command = [uv.find_uv_bin(), "pip", "install", "--quiet", "--no-deps", "--no-compile-bytecode"]
+    command += ["--only-binary", ":all:", "--link-mode", "copy", "--target", str(folder)]
+    command += ["--python-platform", target.platform, "--python-version", target.python]
+    pins = requirements.split("\n")
+    done = subprocess.run([*command, *pins], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BundlingError(
+            f"no wheels of {', '.join(pins)} for Python {target.python} on {target.platform}: "
+            f"{done.stderr.strip()} Check the network and the pins."
+        )
+
+
+def _trim(folder: Path) -> None:
+    for pattern in UNUSED:
+        for path in sorted(folder.glob(pattern)):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def _normalise(folder: Path) -> None:
+    """Give every file the times and modes that do not depend on who built it, and when."""
+    for path in _tree(folder):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+        os.utime(path, (315532800, 315532800))  # 1980, where the times of a zip begin
+
+
+def _tree(folder: Path) -> Iterator[Path]:
+    """Yield everything below ``folder``, then the folder itself."""
+    yield from sorted(folder.rglob("*"), reverse=True)
+    yield folder
