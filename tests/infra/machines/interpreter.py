@@ -26,7 +26,7 @@ CLIENTS = {"sfn": "stepfunctions"}
 _SESSION = botocore.session.get_session()
 
 
-class Fault(Exception):
+class ServiceError(Exception):
     """A service call fails with ``error`` as Step Functions names it."""
 
     def __init__(self, error: str, cause: str = "") -> None:
@@ -98,8 +98,8 @@ def _answering(services: Mapping[str, Handler], result: Run) -> Any:
             check_arguments(call, arguments)
             reply = services[call](arguments)
             check_answer(resource, reply)
-        except Fault as fault:
-            raise stepfunctions._ExecutionError(fault.error, fault.cause) from fault
+        except ServiceError as refused:
+            raise stepfunctions._ExecutionError(refused.error, refused.cause) from refused
         except Exception as problem:
             result.problems.append(f"{entered[-1]}: {problem!r}")
             raise

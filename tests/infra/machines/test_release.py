@@ -10,11 +10,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from jsonata.timebox import Timebox
+from jsonata.timebox import Timebox  # type: ignore[import-untyped]
 
 from infra.machines import machine, placeholders
 
-from .interpreter import Fault, Handler, Run, execute
+from .interpreter import Handler, Run, ServiceError, execute
 
 PREFIX = "arn:aws:lambda:us-east-1:000000000000"
 FUNCTION = "millrace-dev-flights-predict"
@@ -24,7 +24,8 @@ GROUP = "millrace-dev-flights"
 CHAMPION, LAYER = "/millrace/dev/flights/champion", "/millrace/dev/flights/layer"
 VALUES = {
     "Environment": "dev", "Workload": "flights", "FunctionName": FUNCTION,
-    "FunctionArn": f"{PREFIX}:function:{FUNCTION}", "Bootstrap": "1", "LayerName": "millrace-dev-flights-bundle",
+    "FunctionArn": f"{PREFIX}:function:{FUNCTION}", "Bootstrap": "1",
+    "LayerName": "millrace-dev-flights-bundle",
     "LayerParameter": LAYER, "ChampionParameter": CHAMPION, "ReleasesTable": "millrace-dev-flights-releases",
     "PackageGroup": GROUP, "Models": "millrace-models", "Probe": f"{PREFIX}:function:probe",
     "TopicArn": "arn:aws:sns:us-east-1:000000000000:operations",
@@ -98,18 +99,19 @@ class World:
         assert abs(now - time.time()) < 60
         free = not self.lock or int(self.lock["lease_ends"]["N"]) < now or self.lock["holder"]["S"] == me
         if not free:
-            raise Fault("DynamoDB.ConditionalCheckFailedException", "The conditional request failed")
+            raise ServiceError("DynamoDB.ConditionalCheckFailedException", "The conditional request failed")
         self.lock = call["Item"]
         return {}
 
     def delete_lock(self, call: dict[str, Any]) -> dict[str, Any]:
         if self.lock.get("holder") != call["ExpressionAttributeValues"][":me"]:
-            raise Fault("DynamoDB.ConditionalCheckFailedException", "The conditional request failed")
+            raise ServiceError("DynamoDB.ConditionalCheckFailedException", "The conditional request failed")
         self.lock = {}
         return {}
 
     def get_parameters(self, call: dict[str, Any]) -> dict[str, Any]:
-        return {"Parameters": [{"Name": name, "Value": self.parameters[name]} for name in call["Names"][::-1]]}
+        names = reversed(call["Names"])
+        return {"Parameters": [{"Name": name, "Value": self.parameters[name]} for name in names]}
 
     def put_parameter(self, call: dict[str, Any]) -> dict[str, Any]:
         self.parameters[call["Name"]] = call["Value"]
@@ -142,14 +144,14 @@ class World:
 
     def publish_version(self, call: dict[str, Any]) -> dict[str, Any]:
         if call["RevisionId"] != self.function["RevisionId"]:
-            raise Fault("Lambda.PreconditionFailedException", "The RevisionId provided does not match")
+            raise ServiceError("Lambda.PreconditionFailedException", "The RevisionId provided does not match")
         number = str(max(map(int, self.versions)) + 1)
         self.versions[number] = {**copy.deepcopy(self.function), "Version": number}
         return {"Version": number}
 
     def update_alias(self, call: dict[str, Any]) -> dict[str, Any]:
         if call["RevisionId"] != self.alias["RevisionId"]:
-            raise Fault("Lambda.PreconditionFailedException", "The RevisionId provided does not match")
+            raise ServiceError("Lambda.PreconditionFailedException", "The RevisionId provided does not match")
         self.moves.append(call["FunctionVersion"])
         self.alias = {
             "FunctionVersion": call["FunctionVersion"],
@@ -169,7 +171,8 @@ class World:
 
     def get_object(self, call: dict[str, Any]) -> dict[str, Any]:
         number = re.findall(r"^flights/runs/run-(\d+)/bundle/release.json$", call["Key"])[0]
-        checks = {"request": '{"records":[{},{}]}', "probabilities": [int(number) / 10, 0.5], "tolerance": 1e-4}
+        expected = [int(number) / 10, 0.5]
+        checks = {"request": '{"records":[{},{}]}', "probabilities": expected, "tolerance": 1e-4}
         return {"Body": json.dumps(checks)}
 
     def list_versions(self, _: dict[str, Any]) -> dict[str, Any]:
@@ -199,7 +202,8 @@ class World:
 
     def before(self, call: str, happening: Callable[[dict[str, Any]], None]) -> None:
         """Let ``happening`` come just before the first ``call``."""
-        works, done = self.handlers[call], []
+        works = self.handlers[call]
+        done: list[bool] = []
 
         def interrupted(arguments: dict[str, Any]) -> Any:
             if not done:
@@ -211,7 +215,7 @@ class World:
 
     def fail(self, call: str, error: str = "Lambda.InvalidParameterValueException") -> None:
         def refuse(_: dict[str, Any]) -> Any:
-            raise Fault(error, f"{call} was refused")
+            raise ServiceError(error, f"{call} was refused")
 
         self.handlers[call] = refuse
 
@@ -243,7 +247,8 @@ def test_given_an_approval_when_released_then_callers_meet_the_checked_version(w
     run = world.run(approval(1, "2026-03-01T10:00:00Z"))
     assert run.status == "SUCCEEDED", run.cause
     assert run.output == {
-        "outcome": "released", "reason": "approval", "package": package(1), "function_version": "2", "note": "",
+        "outcome": "released", "reason": "approval", "package": package(1), "function_version": "2",
+        "note": "",
     }  # fmt: skip
     assert world.served == ("code-1", f"{LAYERS}:1")
     assert world.moves == ["2"]
@@ -286,7 +291,7 @@ def test_given_an_operators_request_when_it_names_an_older_package_then_it_goes_
     assert released.champion["package"] == package(1)
 
 
-def test_given_an_event_of_a_package_rejected_since_when_released_then_nothing_changes(released: World) -> None:
+def test_given_an_event_of_a_package_rejected_since_then_nothing_changes(released: World) -> None:
     released.packages[package(2)] = "Rejected"
     run = released.run(approval(2, "2026-03-02T10:00:00Z"))
     assert (run.status, run.output["outcome"]) == ("SUCCEEDED", "the package is Rejected by now")
@@ -330,7 +335,7 @@ def test_given_new_code_when_deployed_then_it_goes_live_with_the_same_model(rele
     assert released.champion["function_version"] == "3"
 
 
-def test_given_a_deploy_that_put_an_old_layer_back_when_released_then_the_champions_is_there(released: World) -> None:
+def test_given_a_deploy_that_put_an_old_layer_back_then_the_champions_is_there(released: World) -> None:
     released.parameters[LAYER] = SEED
     released.deploy("code-2")
     assert released.run(DEPLOY).status == "SUCCEEDED"
@@ -356,7 +361,7 @@ def test_given_a_deploy_amid_a_release_when_published_then_the_new_model_is_what
 
 def test_given_the_function_is_being_updated_when_released_then_it_waits(released: World) -> None:
     def busy(_: dict[str, Any]) -> None:
-        raise Fault("Lambda.ResourceConflictException", "An update is in progress")
+        raise ServiceError("Lambda.ResourceConflictException", "An update is in progress")
 
     released.before("lambda:updateFunctionConfiguration", busy)
     assert released.run(approval(2, "2026-03-02T10:00:00Z")).status == "SUCCEEDED"
@@ -373,7 +378,8 @@ def test_given_snapshots_when_published_then_the_version_is_awaited(released: Wo
             looked.append("")
             on = len(looked) > 3
             state = "Active" if on else "Pending"
-            reply |= {"State": state, "SnapStart": reply["SnapStart"] | {"OptimizationStatus": "On" if on else "Off"}}
+            snapshot = {"ApplyOn": "PublishedVersions", "OptimizationStatus": "On" if on else "Off"}
+            reply |= {"State": state, "SnapStart": snapshot}
         return reply
 
     released.handlers["lambda:getFunctionConfiguration"] = slow
@@ -411,13 +417,15 @@ def test_given_a_lock_never_freed_when_patience_ends_then_it_fails_and_leaves_it
 
 FAILURES = [
     "sagemaker:describeModelPackage", "lambda:getAlias", "lambda:getFunctionConfiguration",
-    "lambda:publishLayerVersion", "lambda:publishVersion", "lambda:updateAlias", "s3:getObject", "lambda:invoke",
+    "lambda:publishLayerVersion", "lambda:publishVersion", "lambda:updateAlias", "s3:getObject",
+    "lambda:invoke",
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("call", FAILURES)
 def test_given_a_failing_call_when_released_then_all_is_as_before(released: World, call: str) -> None:
-    served, latest, pointers = released.served, copy.deepcopy(released.function["Layers"]), dict(released.parameters)
+    served, pointers = released.served, dict(released.parameters)
+    latest = copy.deepcopy(released.function["Layers"])
     released.fail(call)
     run = released.run(approval(2, "2026-03-02T10:00:00Z"))
     assert (run.status, run.cause) == ("FAILED", f"{call} was refused")
@@ -432,7 +440,7 @@ def test_given_a_lost_answer_of_the_update_when_undone_then_the_former_layer_is_
     def lost(call: dict[str, Any]) -> Any:
         calls.append(works(call))
         if len(calls) == 1:
-            raise Fault("States.Timeout", "")
+            raise ServiceError("States.Timeout", "")
         return calls[-1]
 
     released.handlers["lambda:updateFunctionConfiguration"] = lost
@@ -455,7 +463,10 @@ def test_given_wrong_answers_when_checked_then_no_caller_meets_them(released: Wo
     [
         {"statusCode": 503, "body": '{"title": "no model"}'},
         {"statusCode": 200, "body": '{"version": "run-2", "predictions": []}'},
-        {"statusCode": 200, "body": '{"version": "run-1", "predictions": [{"probability": 0.2}, {"probability": 0.5}]}'},
+        {
+            "statusCode": 200,
+            "body": '{"version": "run-1", "predictions": [{"probability": 0.2}, {"probability": 0.5}]}',
+        },
         {"statusCode": 200, "body": '{"version": "run-2", "predictions": [{}, {}]}'},
         {"errorMessage": "no handler"},
     ],
@@ -472,24 +483,26 @@ def test_given_a_failing_probe_when_live_then_the_alias_moves_back(released: Wor
 
     def refused(call: dict[str, Any]) -> Any:
         if call["FunctionName"] == VALUES["Probe"]:
-            raise Fault("ProbeFailed", json.dumps({"errorMessage": "the API answered 502", "errorType": "ProbeFailed"}))
+            said = {"errorMessage": "the API answered 502", "errorType": "AnswerError"}
+            raise ServiceError("AnswerError", json.dumps(said))
         return works(call)
 
     released.handlers["lambda:invoke"] = refused
     run = released.run(approval(2, "2026-03-02T10:00:00Z"))
-    assert (run.status, run.error, run.cause) == ("FAILED", "ProbeFailed", "the API answered 502")
+    assert (run.status, run.error, run.cause) == ("FAILED", "AnswerError", "the API answered 502")
     assert released.moves == ["3", "2"]
     assert released.function["Layers"] == [{"Arn": f"{LAYERS}:1"}]
 
 
 @pytest.mark.parametrize("pointer", [LAYER, CHAMPION])
-def test_given_a_pointer_that_cannot_be_written_then_both_are_as_before(released: World, pointer: str) -> None:
-    pointers, works, refused = dict(released.parameters), released.handlers["ssm:putParameter"], []
+def test_given_a_pointer_not_written_then_both_are_as_before(released: World, pointer: str) -> None:
+    pointers, works = dict(released.parameters), released.handlers["ssm:putParameter"]
+    refused: list[str] = []
 
     def refuse_once(call: dict[str, Any]) -> Any:
         if call["Name"] == pointer and not refused:
             refused.append(pointer)
-            raise Fault("Ssm.ParameterLimitExceededException", "too many")
+            raise ServiceError("Ssm.ParameterLimitExceededException", "too many")
         return works(call)
 
     released.handlers["ssm:putParameter"] = refuse_once
@@ -516,7 +529,7 @@ def test_given_undoing_that_fails_too_then_it_goes_on_and_says_so(released: Worl
             for later in ("lambda:getAlias", "lambda:updateFunctionConfiguration", "dynamodb:deleteItem"):
                 released.fail(later)
             released.lock["holder"] = {"S": "someone"}
-            raise Fault("ProbeFailed", "the API answered 502")
+            raise ServiceError("AnswerError", "the API answered 502")
         return works(call)
 
     released.handlers["lambda:invoke"] = refused
@@ -543,7 +556,9 @@ def test_given_many_releases_when_tidied_then_live_former_and_bootstrap_stay(rel
     assert released.served == ("code-1", f"{LAYERS}:5")
 
 
-@pytest.mark.parametrize("call", ["lambda:deleteFunction", "lambda:listVersionsByFunction", "lambda:listLayerVersions"])
+@pytest.mark.parametrize(
+    "call", ["lambda:deleteFunction", "lambda:listVersionsByFunction", "lambda:listLayerVersions"]
+)
 def test_given_tidying_that_fails_then_the_release_stands_and_says_so(released: World, call: str) -> None:
     released.run(approval(2, "2026-03-02T10:00:00Z"))
     released.fail(call)
@@ -571,3 +586,27 @@ def test_waits_are_bounded(released: World) -> None:
     run = released.run(approval(2, "2026-03-02T10:00:00Z"))
     assert (run.status, run.error) == ("FAILED", "Millrace.FunctionNotReady")
     assert len(machine("release")["States"]) < len(run.path) < 400
+
+
+def test_every_state_is_run(world: World) -> None:
+    """Each call's arguments are checked as it runs, so a state that no run enters is a call unchecked."""
+
+    def held(_: dict[str, Any]) -> None:
+        raise ServiceError("DynamoDB.ConditionalCheckFailedException", "The conditional request failed")
+
+    def slow(call: dict[str, Any]) -> dict[str, Any]:
+        reply: dict[str, Any] = works(call)
+        looks.append(call)
+        # The first looks at the updated function and at the published version.
+        if len(looks) in (3, 5):
+            reply |= {"State": "Pending", "LastUpdateStatus": "InProgress"}
+        return reply
+
+    works, looks = world.handlers["lambda:getFunctionConfiguration"], list[Any]()
+    world.before("dynamodb:putItem", held)
+    paths = set(world.run(approval(1, "2026-03-01T10:00:00Z")).path)
+    world.handlers["lambda:getFunctionConfiguration"] = slow
+    paths |= set(world.run(approval(2, "2026-03-02T10:00:00Z")).path)
+    world.fail("ssm:putParameter")
+    paths |= set(world.run(approval(3, "2026-03-03T10:00:00Z")).path)
+    assert paths == set(machine("release")["States"])

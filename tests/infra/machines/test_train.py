@@ -9,7 +9,7 @@ import pytest
 
 from infra.machines import machine, placeholders
 
-from .interpreter import Fault, Handler, Run, execute
+from .interpreter import Handler, Run, ServiceError, execute
 
 MODELS, LAKE, KEY = "millrace-models", "millrace-lake", "arn:aws:kms:us-east-1:000000000000:key/abc"
 ROLE = "arn:aws:iam::000000000000:role/job"
@@ -61,7 +61,7 @@ class Services:
     def get(self, wanted: dict[str, str]) -> dict[str, str]:
         uri = f"s3://{wanted['Bucket']}/{wanted['Key']}"
         if uri not in self.objects:
-            raise Fault("S3.NoSuchKeyException", "The specified key does not exist.")
+            raise ServiceError("S3.NoSuchKeyException", "The specified key does not exist.")
         return {"Body": self.objects[uri]}
 
     def put(self, written: dict[str, Any]) -> dict[str, str]:
@@ -83,7 +83,7 @@ def services() -> Services:
 
 def failing(error: str, cause: str) -> Handler:
     def fail(_: dict[str, Any]) -> Any:
-        raise Fault(error, cause)
+        raise ServiceError(error, cause)
 
     return fail
 
@@ -92,7 +92,7 @@ def test_values_fill_every_placeholder() -> None:
     assert set(VALUES) == placeholders("train")
 
 
-def test_given_all_goes_well_when_trained_then_the_package_is_registered_and_approved(services: Services) -> None:
+def test_given_all_goes_well_then_the_package_is_registered_and_approved(services: Services) -> None:
     run = services.run()
     assert run.status == "SUCCEEDED", run.cause
     assert run.output == {
@@ -110,7 +110,7 @@ def test_given_all_goes_well_when_trained_then_the_package_is_registered_and_app
     assert not services.messages
 
 
-def test_given_manual_approval_when_trained_then_the_package_waits_and_people_are_told(services: Services) -> None:
+def test_given_manual_approval_then_the_package_waits_and_people_are_told(services: Services) -> None:
     run = services.run(AutoApprove="false")
     assert run.status == "SUCCEEDED", run.cause
     assert "Approve" not in run.path
@@ -130,7 +130,7 @@ def test_when_preprocessing_starts_then_the_job_learns_its_places(services: Serv
     }
 
 
-def test_given_overrides_when_training_then_they_are_texts_beside_workload_and_run(services: Services) -> None:
+def test_given_overrides_then_they_are_texts_beside_workload_and_run(services: Services) -> None:
     job = services.run({"hyperparameters": {"epochs": 3, "hidden": "64,32"}}).arguments("Train")
     assert job["HyperParameters"] == {"epochs": "3", "hidden": "64,32", "workload": "flights", "run": "run-1"}
 
@@ -177,7 +177,7 @@ def test_given_a_throttled_start_when_tried_again_then_the_job_has_another_name(
     def throttled_once(job: dict[str, Any]) -> dict[str, Any]:
         names.append(job["TrainingJobName"])
         if len(names) == 1:
-            raise Fault("SageMaker.ThrottlingException", "Rate exceeded")
+            raise ServiceError("SageMaker.ThrottlingException", "Rate exceeded")
         return services.train(job)
 
     services.handlers["sagemaker:createTrainingJob"] = throttled_once
@@ -191,7 +191,7 @@ def test_given_no_capacity_when_it_comes_later_then_training_goes_on(services: S
     def scarce(job: dict[str, Any]) -> dict[str, Any]:
         tries.append(job["TrainingJobName"])
         if len(tries) < 3:
-            raise Fault("States.TaskFailed", json.dumps({"FailureReason": "CapacityError: Unable to provision"}))
+            raise ServiceError("States.TaskFailed", '{"FailureReason": "CapacityError: Unable"}')
         return services.train(job)
 
     services.handlers["sagemaker:createTrainingJob"] = scarce
@@ -212,8 +212,8 @@ def test_given_no_capacity_at_all_when_training_then_it_gives_up_with_the_reason
     [
         (
             "glue:startJobRun", "Preprocess",
-            json.dumps({"Arguments": {"--x": "y"}, "ErrorMessage": 'rule "rows" is 12, at least 100 asked\nend'}),
-            'rule "rows" is 12, at least 100 asked\nend',
+            json.dumps({"Arguments": {"--x": "y"}, "ErrorMessage": 'rule "rows" is 12, not 100\nend'}),
+            'rule "rows" is 12, not 100\nend',
         ),
         (
             "sagemaker:createTrainingJob", "Train",
@@ -241,14 +241,15 @@ def test_given_a_failing_task_when_caught_then_people_are_told_the_root_cause(
 
 
 def test_given_a_refused_model_when_gated_then_nothing_is_registered(services: Services) -> None:
-    services.passing = {"passed": False, "reasons": ["test AUC 0.61 is below 0.70", "worse than the champion"]}
+    reasons = ["test AUC 0.61 is below 0.70", "worse than the champion"]
+    services.passing = {"passed": False, "reasons": reasons}
     run = services.run()
     assert (run.status, run.error) == ("FAILED", "Millrace.GateNotMet")
     assert "test AUC 0.61 is below 0.70; worse than the champion" in run.cause
     assert "Register" not in run.path
 
 
-def test_given_an_unreachable_topic_when_failing_then_the_cause_is_still_the_root_cause(services: Services) -> None:
+def test_given_an_unreachable_topic_then_the_cause_is_still_the_root_cause(services: Services) -> None:
     services.handlers["glue:startJobRun"] = failing("States.TaskFailed", '{"ErrorMessage": "no table"}')
     services.handlers["s3:putObject"] = failing("S3.S3Exception", "denied")
     services.handlers["sns:publish"] = failing("SNS.AuthorizationErrorException", "denied")

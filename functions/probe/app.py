@@ -1,0 +1,27 @@
+"""Entry point of the function. The release machine calls it once the alias has moved."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from .check import Checks
+from .http import Client
+from .patience import until_right
+from .settings import Settings
+from .token import get_token
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, str]:
+    """Ask the API what the bundle's examples should give.
+
+    ``event`` is ``{"version": "<model version>", "checks": <release.json>}``. Returns
+    ``{"version": ..., "checked": "<n> predictions"}``; raises ``TokenError``, ``ApiError`` or
+    ``AnswerError``, whose message is what the release reports.
+    """
+    settings = Settings.read(os.environ)
+    checks = Checks.parse(event)
+    token = get_token(settings)
+    client = Client(settings.url, token)
+    until_right(lambda: checks.verify(client.post(checks.request)), context)
+    return {"version": checks.version, "checked": f"{len(checks.probabilities)} predictions"}
