@@ -12,7 +12,6 @@ import numpy as np
 from .bundle import Feature, Manifest
 from .decode import Row
 
-
 if TYPE_CHECKING:  # the bundle leaves numpy.typing out
     from numpy.typing import NDArray
 

@@ -1,0 +1,219 @@
+"""The API's description, OpenAPI 3.1, made from a workload's contract."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from contract.schema import Contract, Feature
+
+Schema = dict[str, Any]
+
+LARGEST = 1e30
+"""Largest magnitude of a number that the API takes; beyond it a float32 model cannot add."""
+
+PREDICT = "/v1/models/{model}/predict"
+MODEL = "/v1/models/{model}"
+HEALTH = "/health"
+SECURITY = "client"
+ISSUER = "/oauth2/token"
+
+PROBLEMS = {
+    400: "The body is not what the model takes; `errors` names every record and field at fault",
+    401: "No credentials, or none that hold",
+    403: "Credentials without the scope `predict`",
+    404: "No such model",
+    413: "Too many records, or too large a body",
+    415: "The body is not declared as JSON",
+    422: "Numbers so far out of bounds that the model has no answer",
+    429: "More requests than the stage admits",
+    503: "No model has been released yet",
+}
+ALWAYS = (401, 403, 429)
+
+
+def document(contract: Contract, server: str, *, token_url: str = ISSUER, scope: str = "predict") -> Schema:
+    """Return the OpenAPI document of the workload's API at ``server`` (its URL, without a trailing slash).
+
+    ``token_url`` is where clients get tokens, ``scope`` the OAuth scope they ask for.
+    """
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": f"Millrace: {contract.name}",
+            "summary": contract.question,
+            "version": contract.sha256[:12] or "0",
+        },
+        "servers": [{"url": server}],
+        "security": [{SECURITY: [scope]}],
+        "paths": {
+            PREDICT: {"parameters": [_model_parameter(contract)], "post": _predict(contract)},
+            MODEL: {"parameters": [_model_parameter(contract)], "get": _describe()},
+            HEALTH: {"get": _health()},
+        },
+        "components": {"schemas": _schemas(contract), "securitySchemes": _security(token_url, scope)},
+    }
+
+
+def _security(token_url: str, scope: str) -> Schema:
+    flow = {"tokenUrl": token_url, "scopes": {scope: "Ask for predictions"}}
+    return {SECURITY: {"type": "oauth2", "flows": {"clientCredentials": flow}}}
+
+
+def _model_parameter(contract: Contract) -> Schema:
+    schema = {"type": "string", "enum": [contract.name]}
+    return {"name": "model", "in": "path", "required": True, "schema": schema}
+
+
+def _predict(contract: Contract) -> Schema:
+    example = {"records": [dict(record) for record in contract.examples]}
+    media = {"schema": _ref("Request"), "examples": {"records": {"value": example}}}
+    return {
+        "operationId": "predict",
+        "summary": contract.question,
+        "description": f"Probability of “{contract.model.positive}” for each record.",
+        "requestBody": {"required": True, "content": {"application/json": media}},
+        "responses": _responses(
+            "Answer", "A prediction per record, in their order", 400, 404, 413, 415, 422, 503
+        ),
+    }
+
+
+def _describe() -> Schema:
+    return {
+        "operationId": "describe",
+        "summary": "What the model takes, its version, and how good it is",
+        "responses": _responses("Model", "The model in force", 404, 503),
+    }
+
+
+def _health() -> Schema:
+    return {
+        "operationId": "health",
+        "summary": "Whether a model is in force",
+        "responses": _responses("Health", "A model is in force", 503),
+    }
+
+
+def _responses(schema: str, description: str, *problems: int) -> Schema:
+    answered = {"description": description, "content": {"application/json": {"schema": _ref(schema)}}}
+    return {"200": answered} | {str(status): _problem(status) for status in sorted((*problems, *ALWAYS))}
+
+
+def _problem(status: int) -> Schema:
+    content = {"application/problem+json": {"schema": _ref("Problem")}}
+    return {"description": PROBLEMS[status], "content": content}
+
+
+def _schemas(contract: Contract) -> Schema:
+    records = {
+        "type": "array",
+        "items": _ref("Record"),
+        "minItems": 1,
+        "maxItems": contract.serving.max_records,
+    }
+    limit = f"At most {contract.serving.max_body_bytes} bytes."
+    return {
+        "Record": _record(contract),
+        "Request": {**_closed({"records": records}), "description": limit},
+        "Prediction": _prediction(contract),
+        "Answer": _open(model=_text(), version=_text(), predictions=_list(_ref("Prediction"))),
+        "Model": _model(),
+        "Health": _open(status={"const": "ok"}, model=_text(), version=_text()),
+        "Problem": _problem_document(),
+    }
+
+
+def _record(contract: Contract) -> Schema:
+    required = [name for name, feature in contract.features.items() if feature.required]
+    properties = {name: _feature(feature) for name, feature in contract.features.items()}
+    return {**_closed(properties, required), "examples": [dict(record) for record in contract.examples]}
+
+
+def _feature(feature: Feature) -> Schema:
+    """Return the schema of one field. Beyond its plausible bounds it is answered, so they only describe."""
+    about = {"description": _meaning(feature)}
+    if feature.kind == "number":
+        return {"type": _type("number", feature), "minimum": -LARGEST, "maximum": LARGEST, **about}
+    return {"type": _type("string", feature), **({"minLength": 1} if feature.required else {}), **about}
+
+
+def _type(name: str, feature: Feature) -> str | list[str]:
+    return name if feature.required else [name, "null"]
+
+
+def _meaning(feature: Feature) -> str:
+    low = "" if feature.min is None else f"from {feature.min:g}"
+    high = "" if feature.max is None else f"to {feature.max:g}"
+    bounds = " ".join(part for part in (low, high, feature.unit) if part)
+    return f"{feature.meaning} ({bounds})" if bounds else feature.meaning
+
+
+def _prediction(contract: Contract) -> Schema:
+    model = contract.model
+    warning = _open(field=_text(), problem=_text())
+    return _open(
+        id=_text(),
+        probability={"type": "number", "minimum": 0, "maximum": 1, "description": f"Of “{model.positive}”"},
+        decision={"enum": [model.positive, model.negative]},
+        warnings={**_list(warning), "description": "Fields outside what the model was trained for"},
+    )
+
+
+def _model() -> Schema:
+    limits = _open(records={"type": "integer"}, body_bytes={"type": "integer"})
+    feature = _open(name=_text(), kind={"enum": ["number", "category"]}, required={"type": "boolean"})
+    example = _open(record={"type": "object"}, probability={"type": "number"})
+    decision = _open(positive=_text(), negative=_text(), threshold={"type": "number"})
+    return _open(
+        model=_text(),
+        version=_text(),
+        question=_text(),
+        decision=decision,
+        limits=limits,
+        features=_list(feature),
+        examples=_list(example),
+        metrics={"type": "object"},
+    )
+
+
+def _problem_document() -> Schema:
+    """Return the schema of RFC 9457's problem document, with the places at fault."""
+    flaw = {
+        "type": "object",
+        "required": ["problem"],
+        "properties": {
+            "problem": _text(),
+            "record": {"type": "integer", "minimum": 0, "description": "The record's place, from 0"},
+            "field": _text(),
+        },
+    }
+    problem = _open(title=_text(), status={"type": "integer"}, detail=_text())
+    problem["properties"] |= {"type": _text(), "errors": _list(flaw), "request_id": _text()}
+    return problem
+
+
+def _open(**properties: Schema) -> Schema:
+    """Return an object with these members, all required; a later version may add others."""
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def _closed(properties: Schema, required: list[str] | None = None) -> Schema:
+    """Return an object with no other members than these."""
+    return {
+        "type": "object",
+        "required": list(properties) if required is None else required,
+        "properties": properties,
+        "additionalProperties": False,
+    }
+
+
+def _list(items: Schema) -> Schema:
+    return {"type": "array", "items": items}
+
+
+def _text() -> Schema:
+    return {"type": "string"}
+
+
+def _ref(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
