@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,15 +23,16 @@ READY_SECONDS = 20
 
 @dataclass(frozen=True)
 class Call:
-    """A request of the API: GET where there is no body."""
+    """A request of the API: GET where there is no body. ``expected`` is the status that shows it works."""
 
     url: str
     body: bytes | None = None
+    expected: int = 200
 
 
 def health(names: Mapping[str, str]) -> Call:
-    """Give the call that asks whether the API answers."""
-    return Call(f"{names['api_url']}/health")
+    """Give the call that asks for the API's health: 503 tells that no model has been released yet."""
+    return Call(f"{names['api_url']}/health", expected=503)
 
 
 def prediction(session: Session, names: Mapping[str, str]) -> Call:
@@ -42,13 +44,13 @@ def prediction(session: Session, names: Mapping[str, str]) -> Call:
 def show(session: Session, voice: Voice, call: Call, names: Mapping[str, str]) -> None:
     """Make ``call`` with a token; once it is answered, print the API's URL and the call to paste.
 
-    Raises `CliError` where it is not answered with 200.
+    Raises `CliError` where it is not answered as expected.
     """
     with voice.busy(f"calling {call.url}"):
         answer = answered(call, api.access_token(session, names))
-    if answer.status != 200:
+    if answer.status != call.expected:
         raise api.problem(answer, call.url)
-    voice.say(f"the API answers: {answer.content}")
+    voice.say(f"the API answers {answer.status}: {json.dumps(answer.content, ensure_ascii=False)}")
     result(f"\nAPI  {names['api_url']}\n\n{api.curl(call.url, call.body, session.env_flag)}")
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+WIDE = 400
+"""Columns of a table that is not written to a terminal, so that no cell is broken."""
 SILENCE = 4.0
 """Seconds without a line after which a sign of life is given."""
 
@@ -137,5 +139,10 @@ def table(*columns: str) -> Table:
 
 
 def show_table(rows: Table) -> None:
-    """Write a table to stdout."""
-    rich_console(stderr=False).print(rows, soft_wrap=False)
+    """Write a table to stdout: as wide as the terminal, or as it needs where there is none."""
+    console = rich_console(stderr=False)
+    if not console.is_terminal:
+        console.width = WIDE
+    with console.capture() as captured:
+        console.print(rows, soft_wrap=False)
+    result("\n".join(line.rstrip() for line in captured.get().splitlines()))

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 from cli.errors import CliError
 
 if TYPE_CHECKING:
-    from cli.console import Voice
+    from cli.console import Activity, Voice
     from cli.session import Session
     from local.environment import Running
 
 DESTROY_SECONDS = 3600
+TELLING = ("✅", "❌", "✨ Total", "FAILED", "ROLLBACK", "rror:", "arning:")
+"""What marks a line that is worth keeping on the screen."""
 
 
 @contextmanager
@@ -31,9 +33,17 @@ def told(where: str, remedy: str) -> Iterator[None]:
         raise CliError(str(error), where, remedy) from error
 
 
-def spoken(voice: Voice, tag: str) -> Callable[[str], None]:
-    """Give a function that says a line with ``tag`` before it."""
-    return lambda line: voice.say(f"{tag:<10}{line.strip()}") if line.strip() else None
+def spoken(voice: Voice, activity: Activity, tag: str) -> Callable[[str], None]:
+    """Give a function for lines of progress: what matters is said, any other becomes what goes on."""
+
+    def hear(line: str) -> None:
+        text = " ".join(line.replace("|", " ").split())
+        if any(mark in text for mark in TELLING):
+            voice.say(f"{tag}  {text}")
+        elif text and not text.startswith("still working"):
+            activity.text = f"{tag}  {text}"
+
+    return hear
 
 
 def start(session: Session, voice: Voice, *, keep: bool) -> Running:
@@ -45,8 +55,9 @@ def start(session: Session, voice: Voice, *, keep: bool) -> Running:
         voice.say(f"the local environment runs already: {running.endpoint} (pid {running.pid})")
         return running
     remedy = "read the log that is named, or choose another port with MILLRACE_PORT; then millrace up again"
-    with told("start of the local environment", remedy), voice.busy("starting the emulator"):
-        running = environment.start(session.env, keep=keep, progress=spoken(voice, "emulator"))
+    with told("start of the local environment", remedy), voice.busy("starting the emulator") as activity:
+        progress = spoken(voice, activity, "emulator")
+        running = environment.start(session.env, keep=keep, progress=progress)
     voice.say(f"the emulator answers on {running.endpoint} (pid {running.pid}, log {running.log})")
     return running
 
@@ -56,8 +67,8 @@ def deploy(running: Running, voice: Voice) -> None:
     from local import deploy as local_deploy  # noqa: PLC0415 - only where it is used
 
     remedy = f"mend what is named; the emulator's log is {running.log}; then millrace up again"
-    with told("deployment of the stacks", remedy), voice.busy("deploying"):
-        local_deploy.deploy(running, spoken(voice, "deploy"))
+    with told("deployment of the stacks", remedy), voice.busy("deploying") as activity:
+        local_deploy.deploy(running, spoken(voice, activity, "deploy"))
 
 
 def stop(session: Session, voice: Voice) -> bool:
@@ -81,8 +92,8 @@ def destroy_stacks(session: Session, voice: Voice) -> None:
     from local import environment  # noqa: PLC0415
 
     remedy = "mend what the last lines name, then millrace destroy again"
-    progress = spoken(voice, "destroy")
-    with told("removal of the stacks", remedy):
+    with told("removal of the stacks", remedy), voice.busy("destroying the stacks") as activity:
+        progress = spoken(voice, activity, "destroy")
         if session.local:
             running = environment.find(session.env)
             if running is None:
@@ -103,6 +114,6 @@ def variables(node: str) -> dict[str, str]:
 
 def limits() -> list[str]:
     """List what the local environment records and does not enforce, a line each."""
-    from local.environment import limits as local_limits  # noqa: PLC0415 - only where it is used
+    from local.limits import limits as local_limits  # noqa: PLC0415 - only where it is used
 
     return list(local_limits())

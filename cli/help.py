@@ -59,6 +59,6 @@ def page(name: str, command: Callable[..., Any]) -> str:
     body, _, _ = text.partition("\n:param")
     told = {key: SPACES.sub(" ", value).strip() for key, value in PARAM.findall(text)}
     parameters = inspect.signature(command).parameters.values()
-    rows = [row(spelling(each), told.get(each.name, "")) for each in parameters]
+    rows = [row(spelling(each), told.get(each.name.strip("_"), "")) for each in parameters]
     places = "".join(f" [{spelling(each)}]" for each in parameters if each.kind is each.POSITIONAL_ONLY)
     return "\n".join([f"usage: millrace {name}{places} [OPTIONS]", "", body.strip(), "", *rows, ""])

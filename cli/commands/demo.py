@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def demo(*, env: str | None = None, workload: str | None = None) -> None:
     """Show the whole life cycle on this machine, on real data: from nothing to an authenticated prediction.
 
-    :param env: the environment
+    :param env: the environment; MILLRACE_ENV or local, if not given
     :param workload: the workload; not needed where the environment has one
     """
     here, voice = session(env, workload), Voice()

@@ -21,7 +21,7 @@ def destroy(*, env: str | None = None, yes: bool = False) -> None:
 
     Data and keys go too, unless the environment retains them.
 
-    :param env: the environment
+    :param env: the environment; MILLRACE_ENV or local, if not given
     :param yes: do not ask
     """
     here, voice = session(env, any_workload=True), Voice()
@@ -32,8 +32,7 @@ def destroy(*, env: str | None = None, yes: bool = False) -> None:
     for workload in here.settings.workloads:
         clear(session(env, workload), voice)
     clear_buckets(here, voice)
-    with voice.busy("destroying the stacks"):
-        destroy_stacks(here, voice)
+    destroy_stacks(here, voice)
     voice.say(f"the environment {here.env} is gone")
 
 

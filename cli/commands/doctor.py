@@ -16,7 +16,7 @@ def doctor(*, env: str | None = None) -> None:
     On AWS: credentials, the CDK's bootstrap, quotas and instance types, API Gateway's role for logs.
     On the laptop: Java, Node, the CDK, and whether the environment runs.
 
-    :param env: the environment
+    :param env: the environment; MILLRACE_ENV or local, if not given
     """
     here = session(env, any_workload=True)
     failed = 0

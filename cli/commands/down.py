@@ -11,7 +11,7 @@ from cli.session import session
 def down(*, env: str | None = None) -> None:
     """End the local environment: the emulator and everything it has started.
 
-    :param env: the environment
+    :param env: the environment; MILLRACE_ENV or local, if not given
     """
     here, voice = session(env, any_workload=True), Voice()
     if not here.local:

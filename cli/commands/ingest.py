@@ -20,7 +20,7 @@ def ingest(*, env: str | None = None, workload: str | None = None, from_: Path |
 
     A zip is unpacked on the way. A file that lies there already with the same content is left alone.
 
-    :param env: the environment
+    :param env: the environment; MILLRACE_ENV or local, if not given
     :param workload: the workload; not needed where the environment has one
     :param from: the folder with the raw files; the contract's own source, if not given
     """

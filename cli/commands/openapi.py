@@ -15,7 +15,7 @@ def openapi(
 ) -> None:
     """Write the OpenAPI document of the workload's API, made from its contract.
 
-    :param env: the environment
+    :param env: the environment; MILLRACE_ENV or local, if not given
     :param workload: the workload; not needed where the environment has one
     :param server: the server's URL; the deployed API's, if not given
     :param to: the file to write; stdout, if not given

@@ -14,7 +14,7 @@ from cli.session import session
 def outputs(*, env: str | None = None, workload: str | None = None, json: bool = False) -> None:
     """Print the API's URL and the names of everything a script needs.
 
-    :param env: the environment
+    :param env: the environment; MILLRACE_ENV or local, if not given
     :param workload: the workload; not needed where the environment has one
     :param json: print them as one JSON object, keys like api_url and lake_bucket
     """

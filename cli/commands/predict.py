@@ -23,7 +23,7 @@ def predict(
 
     Without --record and --file it sends the contract's examples.
 
-    :param env: the environment
+    :param env: the environment; MILLRACE_ENV or local, if not given
     :param workload: the workload; not needed where the environment has one
     :param record: one record as JSON: {"feature": value, …}
     :param file: a file with records as JSON (one, a list, a request body, or one a line); - is stdin

@@ -15,7 +15,7 @@ from cli.session import session
 def release(*, env: str | None = None, workload: str | None = None, package: str | None = None) -> None:
     """List the registered models, or release one and follow it: approve it, or roll back to it.
 
-    :param env: the environment
+    :param env: the environment; MILLRACE_ENV or local, if not given
     :param workload: the workload; not needed where the environment has one
     :param package: the model to release: its number, its run or its ARN
     """

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def status(*, env: str | None = None, workload: str | None = None, run: str | None = None) -> None:
     """Tell what is deployed, which model serves, how the last runs ended, and which alarms there are.
 
-    :param env: the environment
+    :param env: the environment; MILLRACE_ENV or local, if not given
     :param workload: the workload; not needed where the environment has one
     :param run: tell the states of this run instead, and its root cause where it failed
     """
@@ -72,7 +72,10 @@ def show_runs(here: Session, names: Mapping[str, str]) -> None:
         for each in runs.recent(here, names[key], 5) if key in names else ():
             rows.add_row(title, each["name"], each["status"], stamp(each["startDate"]), took(each))
     result("")
-    show_table(rows)
+    if rows.row_count:
+        show_table(rows)
+    else:
+        result(f"no runs yet: millrace train{here.flags}")
 
 
 def took(execution: Mapping[str, Any]) -> str:

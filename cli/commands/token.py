@@ -11,7 +11,7 @@ from cli.session import session
 def token(*, env: str | None = None) -> None:
     """Print an access token for the environment's API, and nothing else.
 
-    :param env: the environment
+    :param env: the environment; MILLRACE_ENV or local, if not given
     """
     here = session(env, any_workload=True)
     names = outputs(here, ("user_pool_id", "client_id", "token_url", "scope"))

@@ -30,7 +30,7 @@ def train(
 
     Ctrl-C leaves the run going. Where models are approved automatically, the release is followed too.
 
-    :param env: the environment
+    :param env: the environment; MILLRACE_ENV or local, if not given
     :param workload: the workload; not needed where the environment has one
     :param set: a hyperparameter for this run, such as epochs=3; may be given several times
     :param attach: follow this run, which is going on already

@@ -14,7 +14,7 @@ from cli.session import Session, session
 def up(*, env: str | None = None, keep: bool = False) -> None:
     """Start the local environment, deploy every stack into it, and tell how to call its API.
 
-    :param env: the environment
+    :param env: the environment; MILLRACE_ENV or local, if not given
     :param keep: keep what an earlier run of the environment has stored; else it starts empty
     """
     here, voice = session(env, any_workload=True), Voice()

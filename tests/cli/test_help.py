@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import inspect
+import re
 import subprocess
 import sys
 
@@ -45,10 +45,9 @@ def test_page_explains_every_option_that_the_parser_takes(name: str) -> None:
     spelled = {each.split()[0] for each in options(command) if each.startswith("--")}
     assert spelled <= accepted
     told = page(name, command)
-    for parameter in inspect.signature(command).parameters:
-        assert f":param {parameter.strip('_')}:" in (command.__doc__ or "")
-    assert all(each in told for each in options(command))
     assert ":param" not in told
+    for option in options(command):
+        assert re.search(rf"^  {re.escape(option)}\s+\w", told, re.MULTILINE), f"{option} is not explained"
 
 
 def test_placeholders_tell_the_kind_of_value() -> None:
