@@ -21,7 +21,9 @@ from pathlib import Path
 
 from infra import settings
 from local.executors import process
-from local.limits import limits as limits
+from local.limits import limits
+
+__all__ = ["LocalError", "Running", "end_leftovers", "find", "folder", "healthy", "limits", "start", "stop"]
 
 REPOSITORY = Path(__file__).parents[1]
 START_SECONDS = 60.0

@@ -19,35 +19,25 @@ class Limit:
 LIMITS = (
     Limit("IAM", "roles and policies are stored; every call is allowed whatever they say."),
     Limit("KMS", "keys, key policies and rotation are stored; objects, logs and tables are not encrypted."),
-    Limit(
-        "TLS", "everything is plain HTTP on 127.0.0.1; TLS versions and TLS-only policies are not applied."
-    ),
+    Limit("TLS", "all is plain HTTP on 127.0.0.1; TLS versions and TLS-only policies are not applied."),
     Limit(
         "Network isolation",
         "an isolated job gets no AWS credentials and no endpoint, but its network is not cut off.",
     ),
     Limit("Container images", "jobs run in this machine's virtual environment, not in the image they name."),
-    Limit(
-        "Instance types", "worker types, memory sizes and instance types are stored; all share this machine."
-    ),
+    Limit("Instance types", "worker types and instance types are stored; all share this machine."),
     Limit("Spot", "training is never interrupted unless you kill it; its billable time is its whole time."),
     Limit("Throttles", "the API's rate and burst and Lambda's concurrency are stored; nothing is refused."),
     Limit("SnapStart", "published versions say it is on; cold starts are those of a plain process."),
     Limit("Lambda", "functions run on this machine's Python and processor, without a memory limit."),
-    Limit(
-        "S3 policies", "public access blocks, bucket policies, lifecycles and access logs are not applied."
-    ),
+    Limit("S3 policies", "access blocks, bucket policies, lifecycles and access logs are not applied."),
     Limit("Dashboards", "they are stored; nothing draws them, and metric maths is not computed."),
     Limit("Alarms", "those on one metric ring; those on metric maths, or on a queue's length, never do."),
     Limit("E-mail", "SNS keeps a subscription by e-mail; no mail is sent."),
     Limit("Redrive", "a failed execution cannot be resumed in place; start a new one."),
     Limit("Time-outs", "tasks time out; the time-out of a whole state machine is not applied."),
-    Limit(
-        "Catalog", "Glue tables are stored and can be listed; Athena's queries are not answered from them."
-    ),
-    Limit(
-        "Other SageMaker calls", "models and endpoints are only written down by moto; nothing serves them."
-    ),
+    Limit("Catalog", "Glue tables are stored and listed; Athena's queries are not answered from them."),
+    Limit("Other SageMaker calls", "models and endpoints are only written down, by moto; none serves."),
 )
 
 

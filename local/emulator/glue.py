@@ -75,7 +75,7 @@ def _record(job: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
         "PredecessorRuns": [],
         "ExecutionTime": 0,
         "Timeout": data.get("Timeout") or job.get("Timeout") or 480,
-        "LogGroupName": "/aws-glue/jobs",
+        "LogGroupName": spark.log_prefix(job.get("DefaultArguments", {})),
     }
 
 

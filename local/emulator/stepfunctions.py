@@ -31,6 +31,11 @@ _SERVICES = {
 _PREFIXES = {"sagemaker": "SageMaker", "lambda": "Lambda", "ssm": "Ssm", "dynamodb": "DynamoDb"}
 """How Step Functions writes a service in an error's name, where MiniStack does not know."""
 
+
+class ExecutionStoppedError(Exception):
+    """The execution that a task worked for was stopped: there is nobody to retry or to catch for."""
+
+
 _execution: contextvars.ContextVar[Arguments | None] = contextvars.ContextVar("execution", default=None)
 _deadline: contextvars.ContextVar[float | None] = contextvars.ContextVar("deadline", default=None)
 
@@ -48,6 +53,7 @@ def install() -> None:
         ("resource", "input_data", "timeout"),
         _remember_deadline,
     )
+    replace(stepfunctions, "_fail_execution", ("execution", "error", "cause"), _keep_how_it_ended)
     dispatch = expect(stepfunctions, "_SERVICE_DISPATCH")
     dispatch["arn:aws:states:::glue:startJobRun"] = _glue_job
     dispatch["arn:aws:states:::sagemaker:createTrainingJob"] = _sagemaker_job("TrainingJob")
@@ -194,11 +200,24 @@ def _remember_deadline(original: Callable[..., Any]) -> Callable[..., Any]:
     return invoke
 
 
-def _abandoned() -> bool:
-    """Whether nobody waits for the task any more: its execution ended, or its time is over."""
-    execution, deadline = _execution.get(), _deadline.get()
-    stopped = execution is not None and execution.get("status", "RUNNING") != "RUNNING"
-    return stopped or (deadline is not None and time.monotonic() > deadline)
+def _keep_how_it_ended(original: Callable[..., None]) -> Callable[..., None]:
+    """An execution that was stopped stays stopped, whatever its last task says afterwards."""
+
+    def fail(execution: Arguments, error: str, cause: str) -> None:
+        if execution["status"] == "RUNNING":
+            original(execution, error, cause)
+
+    return fail
+
+
+def _stopped() -> bool:
+    execution = _execution.get()
+    return execution is not None and execution.get("status", "RUNNING") != "RUNNING"
+
+
+def _overdue() -> bool:
+    deadline = _deadline.get()
+    return deadline is not None and time.monotonic() > deadline
 
 
 def _await(
@@ -212,9 +231,9 @@ def _await(
             return job
         if job[status] in bad:
             raise _error("States.TaskFailed", json.dumps(job))
-        if _abandoned():
+        if _stopped() or _overdue():
             stop()
-            raise _error("States.Timeout", f"gave up waiting; the job was {job[status]} and is being stopped")
+            raise ExecutionStoppedError(f"the job was {job[status]} and is being stopped")
         pause.wait(0.2)
 
 

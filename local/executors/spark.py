@@ -26,6 +26,7 @@ _GLUE_ONLY = {
     "--TempDir",
     "--additional-python-modules",
     "--conf",
+    "--custom-logGroup-prefix",
     "--continuous-log-logGroup",
     "--enable-continuous-cloudwatch-log",
     "--enable-glue-datacatalog",
@@ -42,7 +43,8 @@ _GLUE_ONLY = {
 }
 """Arguments that Glue itself reads. They are handed on to the script too, as on Glue."""
 
-OUTPUT, ERRORS = "/aws-glue/jobs/output", "/aws-glue/jobs/error"
+LOGS = "/aws-glue/jobs"
+"""First part of the log groups' names, unless the job gives another."""
 
 _active: set[Run] = set()
 _lock = threading.Lock()
@@ -66,7 +68,9 @@ class Run:
         """Run the script to its end; ``state`` and ``error`` then say how that was, in Glue's words."""
         try:
             self._stage()
-            with _listed(self), Journal(OUTPUT, self.identity) as out, Journal(ERRORS, self.identity) as err:
+            logs = log_prefix(self.arguments)
+            output, errors = Journal(f"{logs}/output", self.identity), Journal(f"{logs}/error", self.identity)
+            with _listed(self), output as out, errors as err:
                 verdict, code = self._run(out, err)
                 self._settle(verdict, code, [*out.tail, *err.tail])
         except (storage.MissingDataError, ValueError, OSError) as error:
@@ -200,6 +204,11 @@ appender.stderr.layout.pattern = %d{yy/MM/dd HH:mm:ss} %p %c{1}: %m%n%ex
 logger.native.name = org.apache.hadoop.util.NativeCodeLoader
 logger.native.level = error
 """
+
+
+def log_prefix(arguments: dict[str, str]) -> str:
+    """The part before ``/output`` and ``/error`` of the names of a job's log groups."""
+    return arguments.get("--custom-logGroup-prefix", LOGS)
 
 
 def _addresses(arguments: dict[str, str]) -> dict[str, list[str]]:

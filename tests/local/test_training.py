@@ -101,8 +101,10 @@ def test_given_two_hosts_when_trained_then_model_logs_metrics_and_checkpoints_ar
     job = run(aws, request)
 
     assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
-    archive = tarfile.open(fileobj=io.BytesIO(read(f"{name}/training/{name}/output/model.tar.gz")))
-    assert archive.extractfile("weights.txt").read() == b"0.1 4 1"  # type: ignore[union-attr]
+    with tarfile.open(fileobj=io.BytesIO(read(f"{name}/training/{name}/output/model.tar.gz"))) as archive:
+        weights = archive.extractfile("weights.txt")
+        assert weights is not None
+        assert weights.read() == b"0.1 4 1"
     assert job["ModelArtifacts"]["S3ModelArtifacts"].endswith(f"{name}/output/model.tar.gz")
     assert "seen 127.0.0.2 ['127.0.0.1', '127.0.0.2'] lo 4" in lines(aws, name, 2)
     assert job["FinalMetricDataList"][0]["Value"] == pytest.approx(0.15)
