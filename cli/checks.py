@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from cli.errors import explain
 
@@ -49,6 +49,10 @@ def guarded(name: str, check: Callable[[Session], Checks], session: Session) -> 
 
 def credentials(session: Session) -> Checks:
     """Who the caller is, and whether that is the account of the environment."""
+    if not session.aws.region_name:
+        remedy = f"set AWS_REGION, or region in environments/{session.env}.toml"
+        yield Check("region", "fail", "no region is set", remedy)
+        return
     try:
         caller = session.client("sts").get_caller_identity()
     except Exception as error:
@@ -134,7 +138,7 @@ def gateway_role(session: Session) -> Checks:
         yield Check("API Gateway log role", "fail", "the account has none, so the API cannot log", remedy)
 
 
-def glue_versions(session: Session) -> Checks:
+def glue_answers(session: Session) -> Checks:
     """Whether Glue answers in the region."""
     session.client("glue").get_jobs(MaxResults=1)
     yield Check("Glue", "ok", f"answers in {session.aws.region_name}")
@@ -203,20 +207,30 @@ def which(name: str) -> Path | None:
     return Path(found) if found else None
 
 
-LOCAL = {"programs": programs, "cdk": cdk_program, "local environment": emulator}
-AWS: dict[str, Any] = {
-    "credentials": credentials,
+HERE = {"programs": programs, "cdk": cdk_program}
+LOCAL = {**HERE, "local environment": emulator}
+ACCOUNT = {
     "CDK bootstrap": bootstrap,
     "Lambda concurrency": concurrency,
     "instances": sagemaker_quotas,
     "API Gateway log role": gateway_role,
-    "Glue": glue_versions,
-    "programs": programs,
-    "cdk": cdk_program,
+    "Glue": glue_answers,
 }
 
 
 def checks(session: Session) -> Iterator[Check]:
-    """Run every check that the environment needs, one after the other."""
-    for name, check in (LOCAL if session.local else AWS).items():
+    """Run every check that the environment needs; those of the account only where it can be reached."""
+    if session.local:
+        yield from each(LOCAL, session)
+        return
+    yield from each(HERE, session)
+    reached = list(credentials(session))
+    yield from reached
+    if all(check.level == "ok" for check in reached):
+        yield from each(ACCOUNT, session)
+
+
+def each(named: Mapping[str, Callable[[Session], Checks]], session: Session) -> Iterator[Check]:
+    """Run checks one after the other."""
+    for name, check in named.items():
         yield from guarded(name, check, session)

@@ -51,9 +51,14 @@ class JobLines:
         """Give the log lines that came since the last call."""
         for place in self.places:
             for event in read(self.session, place, self.since):
-                if event["eventId"] not in self.seen:
-                    self.seen.add(event["eventId"])
+                if identity(event) not in self.seen:
+                    self.seen.add(identity(event))
                     yield event["message"]
+
+
+def identity(event: Mapping[str, Any]) -> str:
+    """Give what tells a log event from others; the local CloudWatch Logs gives it no id."""
+    return event.get("eventId") or f"{event.get('logStreamName')} {event['timestamp']} {event['message']}"
 
 
 def read(session: Session, source: Source, since: int) -> list[Mapping[str, Any]]:

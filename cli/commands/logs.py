@@ -6,11 +6,12 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from cli.console import Voice, duration, result, stamp
 from cli.errors import CliError
-from cli.job_lines import read
+from cli.job_lines import identity, read
 from cli.log_sources import PARTS, sources
 from cli.session import session
 
@@ -78,9 +79,9 @@ def fresh(here: Session, parts: Sequence[str], start: int, seen: set[str]) -> It
     lines: list[Line] = []
     for part in parts:
         events = [event for source in sources(here, part) for event in read(here, source, start)]
-        lines += [line(part, event) for event in events if event["eventId"] not in seen]
-        seen.update(event["eventId"] for event in events)
-    return iter(sorted(lines))
+        lines += [line(part, event) for event in events if identity(event) not in seen]
+        seen.update(map(identity, events))
+    return iter(sorted(lines, key=itemgetter(0)))
 
 
 def line(part: str, event: Mapping[str, Any]) -> Line:

@@ -23,8 +23,12 @@ def openapi(
     from contract.openapi import document  # noqa: PLC0415 - help does without it
 
     here = session(env, workload)
-    url = server or outputs(here, ("api_url",))["api_url"]
-    text = json.dumps(document(here.contract, url), indent=2, ensure_ascii=False)
+    if server is None:
+        names = outputs(here, ("api_url", "token_url", "scope"))
+        told = document(here.contract, names["api_url"], token_url=names["token_url"], scope=names["scope"])
+    else:
+        told = document(here.contract, server)
+    text = json.dumps(told, indent=2, ensure_ascii=False)
     if to is None:
         result(text)
         return

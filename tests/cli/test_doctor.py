@@ -88,7 +88,8 @@ def test_java_node_and_cdk_are_found_where_the_packages_put_them() -> None:
 def test_doctor_ends_with_1_where_a_check_fails(
     here: Session, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(checks, "AWS", {"credentials": checks.credentials, "CDK bootstrap": checks.bootstrap})
+    monkeypatch.setattr(checks, "HERE", {})
+    monkeypatch.setattr(checks, "ACCOUNT", {"CDK bootstrap": checks.bootstrap})
     assert main.run(["doctor", "--env", "dev"]) == 1
     told = capsys.readouterr()
     assert told.out.splitlines() == [
@@ -97,3 +98,17 @@ def test_doctor_ends_with_1_where_a_check_fails(
         "      → run: npx cdk bootstrap",
     ]
     assert "problem: 1 of the checks failed" in told.err
+
+
+def test_an_account_that_cannot_be_reached_is_not_checked_further(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
+    monkeypatch.setattr(checks, "HERE", {})
+    assert main.run(["doctor", "--env", "dev"]) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "FAIL  region: no region is set",
+        "      → set AWS_REGION, or region in environments/dev.toml",
+    ]

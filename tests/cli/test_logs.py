@@ -9,7 +9,7 @@ from botocore.stub import Stubber
 
 from cli.commands import logs
 from cli.errors import CliError
-from cli.job_lines import metrics, read
+from cli.job_lines import identity, metrics, read
 from cli.log_sources import PARTS, Source, sources
 from cli.session import Session, session
 
@@ -39,15 +39,25 @@ def test_all_parts_become_one_stream_in_order_and_no_line_comes_twice(
 ) -> None:
     lines = {
         "train": [event("a", 30, "epoch 1\n"), event("b", 10, "starts")],
-        "predict": [event("c", 20, "asked")],
+        "predict": [event("c", 20, "asked"), event("e", 20, "answered")],
     }
     monkeypatch.setattr(logs, "sources", lambda here, part: [Source(part)])
     monkeypatch.setattr(logs, "read", lambda here, source, start: lines[source.group])
     seen: set[str] = set()
     shown = list(logs.fresh(session("local"), ["train", "predict"], 0, seen))
-    assert shown == [(10, "train", "starts"), (20, "predict", "asked"), (30, "train", "epoch 1")]
+    assert shown == [
+        (10, "train", "starts"),
+        (20, "predict", "asked"),
+        (20, "predict", "answered"),
+        (30, "train", "epoch 1"),
+    ]
     lines["predict"].append(event("d", 5, "late"))
     assert list(logs.fresh(session("local"), ["train", "predict"], 0, seen)) == [(5, "predict", "late")]
+
+
+def test_events_without_an_id_are_told_apart_by_what_they_say() -> None:
+    lines = [{"timestamp": 1, "message": "a"}, {"timestamp": 1, "message": "b"}]
+    assert len({identity(line) for line in lines}) == 2
 
 
 def event(identity: str, moment: int, message: str) -> dict[str, Any]:
