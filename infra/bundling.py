@@ -46,6 +46,7 @@ UNUSED = (
     "**/tests",
     "numpy/_pyinstaller",
     "numpy/conftest.py",
+    "numpy/distutils",
     "numpy/f2py",
     "numpy/testing",
     "numpy/typing",

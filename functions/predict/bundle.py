@@ -107,7 +107,11 @@ class Bundle:
         self._categories = len(manifest.inputs.categories)
 
     def probabilities(self, numbers: NDArray[np.float32], categories: list[list[str]]) -> list[float]:
-        """Probability of the positive outcome per row.
+        """Return the probability of the positive outcome per row, of what ``feeds`` takes."""
+        return self.run(self.feeds(numbers, categories))
+
+    def feeds(self, numbers: NDArray[np.float32], categories: list[list[str]]) -> dict[str, NDArray[Any]]:
+        """Return the graph's inputs.
 
         ``numbers`` is float32 [N, ≥ n], NaN where missing; ``categories`` has N rows of ≥ c strings, ""
         where missing. Columns beyond those the graph reads are left out.
@@ -117,6 +121,10 @@ class Bundle:
             feeds["numbers"] = numbers[:, : self._numbers]
         if self._categories:
             feeds["categories"] = np.array(categories, dtype=object)[:, : self._categories]
+        return feeds
+
+    def run(self, feeds: dict[str, NDArray[Any]]) -> list[float]:
+        """Run the graph."""
         probabilities: list[float] = self._session.run(None, feeds)[0].tolist()
         return probabilities
 
