@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -9,8 +10,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from tests.training.parcels import Run, write_json
 
@@ -55,7 +57,12 @@ def start(bases: list[Path]) -> list[subprocess.Popen[str]]:
 
 
 def finish(processes: list[subprocess.Popen[str]]) -> list[int]:
-    return [process.wait(timeout=LIMIT) for process in processes]
+    """Waits for the launchers and returns their exit statuses; leaves none behind that takes too long."""
+    try:
+        return [process.wait(timeout=LIMIT) for process in processes]
+    except subprocess.TimeoutExpired:
+        kill([process for process in processes if process.poll() is None])
+        raise
 
 
 def train(bases: list[Path]) -> list[int]:
@@ -66,7 +73,8 @@ def kill(processes: list[subprocess.Popen[str]]) -> None:
     """Kills launchers and their workers at once, as a host does that is taken away."""
     for pid in [pid for process in processes for pid in (process.pid, *children(process.pid))]:
         os.kill(pid, signal.SIGKILL)
-    finish(processes)
+    for process in processes:
+        process.wait(timeout=LIMIT)
 
 
 def children(pid: int) -> list[int]:
@@ -74,13 +82,23 @@ def children(pid: int) -> list[int]:
     return [descendant for child in map(int, listed) for descendant in (child, *children(child))]
 
 
+@contextlib.contextmanager
+def running(bases: list[Path]) -> Iterator[list[subprocess.Popen[str]]]:
+    """Yields the launchers of ``bases``, and leaves none of them running."""
+    processes = start(bases)
+    try:
+        yield processes
+    finally:
+        kill([process for process in processes if process.poll() is None])
+
+
 def wait_until(happened: Callable[[], bool]) -> None:
     deadline = time.monotonic() + LIMIT
     while not happened():
-        assert time.monotonic() < deadline, "nothing happened"
+        assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.02)
 
 
-def result(base: Path) -> dict[str, object]:
-    document: dict[str, object] = json.loads((base / "model/model.json").read_text())
+def result(base: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((base / "model/model.json").read_text())
     return document

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
+from training.package.gate import Parity
 from training.package.scoring import Scorer
 from training.train.artefact import Trained
 from training.train.data import LABEL, Examples, Rows, number_matrix, read_rows
 from training.train.loop import probabilities
 from training.train.metrics import Metrics, measure
-
-
-@dataclass(frozen=True, kw_only=True)
-class Parity:
-    """The largest |difference| of probability between the torch model and the graph, over ``rows`` rows."""
-
-    max_abs_difference: float
-    rows: int
 
 
 def evaluate(scorer: Scorer, examples: Examples) -> Metrics:

@@ -6,8 +6,15 @@ import math
 from dataclasses import dataclass
 
 from contract.schema import Budget, Floor
-from training.package.evaluate import Parity
 from training.train.metrics import Metrics
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parity:
+    """The largest |difference| of probability between the torch model and the graph, over ``rows`` rows."""
+
+    max_abs_difference: float
+    rows: int
 
 
 @dataclass(frozen=True, kw_only=True)

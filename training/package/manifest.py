@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from contract.schema import Contract, Feature, Split
-from training.package.evaluate import Parity
+from training.package.gate import Parity
 from training.train.encoding import Encoding
 from training.train.metrics import Metrics
 

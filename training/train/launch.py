@@ -37,6 +37,11 @@ class Cluster:
     interface: str
 
     @property
+    def meeting_point(self) -> str:
+        """The address where the ranks meet. A lone host need not be able to look itself up."""
+        return self.hosts[0] if len(self.hosts) > 1 else "127.0.0.1"
+
+    @property
     def rank(self) -> int:
         """The place of this host among the hosts."""
         return self.hosts.index(self.current)
@@ -103,7 +108,7 @@ def arguments(cluster: Cluster, processes: int, port: str) -> list[str]:
         f"--nnodes={len(cluster.hosts)}",
         f"--node-rank={cluster.rank}",
         f"--nproc-per-node={processes}",
-        f"--master-addr={cluster.hosts[0]}",
+        f"--master-addr={cluster.meeting_point}",
         f"--master-port={port}",
         "--module",
         "training.train.job",
