@@ -191,10 +191,10 @@ def changes(old: State | None, new: State) -> list[str]:
     """
     if new.kind not in ("Task", "Map", "Parallel"):
         return []
-    told = [f"{new.name:<14}started"] if old is None and not new.exited else []
+    told = [f"{new.name:<20}started"] if old is None and not new.exited else []
     if new.failure and (old is None or old.failure != new.failure):
-        told.append(f"{new.name:<14}attempt {new.attempts} failed: {new.failure.root}")
+        told.append(f"{new.name:<20}attempt {new.attempts} failed: {new.failure.root}")
     if new.exited and (old is None or old.exited is None):
         verb = "failed" if new.failure else "done"
-        told.append(f"{new.name:<14}{verb} after {duration(new.seconds(new.exited))}")
+        told.append(f"{new.name:<20}{verb} after {duration(new.seconds(new.exited))}")
     return told

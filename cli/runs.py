@@ -94,7 +94,7 @@ def follow(session: Session, voice: Voice, arn: str, title: str) -> Ended:
 def speak(voice: Voice, activity: Activity, spoken: JobLines, state: State) -> None:
     """Say what the job of ``state`` has measured, and show it as what goes on."""
     for line in spoken.fresh(state):
-        voice.say(f"{state.name:<14}{line}")
+        voice.say(f"{state.name:<20}{line}")
     latest = f"{state.name} {spoken.last}".rstrip()
     activity.become(latest, state.seconds(datetime.now(UTC)))
 

@@ -44,7 +44,7 @@ def send(here: Session, voice: Voice, files: Sequence[RawFile], bucket: str) -> 
             uploaded = upload(here.client("s3"), file, bucket, key, sent)
             gone += file.size
             verb = "uploaded" if uploaded else "is there already"
-            voice.say(f"{file.table:<14}{verb} ({bytes_text(file.size)}) as s3://{bucket}/{key}")
+            voice.say(f"{file.table:<12}{verb} ({bytes_text(file.size)}) as s3://{bucket}/{key}")
     voice.say(f"{len(files)} tables, {bytes_text(total)}. Next: millrace train{here.flags}")
 
 

@@ -53,20 +53,20 @@ def test_a_state_in_a_map_does_not_end_the_map() -> None:
 
 def test_only_what_is_new_is_told() -> None:
     before = states(RUN)
-    assert lines([], before) == ["Preprocess    started"]
+    assert lines([], before) == ["Preprocess          started"]
     assert lines(before, before) == []
     after = states([*RUN, event("TaskSucceeded", 30), exited("Preprocess", 31), entered("Train", 31)])
-    assert lines(before, after) == ["Preprocess    done after 31 s", "Train         started"]
+    assert lines(before, after) == ["Preprocess          done after 31 s", "Train               started"]
 
 
 def test_a_failed_attempt_is_told_with_its_reason_and_forgotten_when_the_next_succeeds() -> None:
     before = states(RUN)
     again = [*RUN, failed(5, "Glue.ThrottlingException", "Rate exceeded"), scheduled(6)]
     told = lines(before, states(again))
-    assert told == ["Preprocess    attempt 2 failed: Glue.ThrottlingException: Rate exceeded"]
+    assert told == ["Preprocess          attempt 2 failed: Glue.ThrottlingException: Rate exceeded"]
     done = states([*again, event("TaskSucceeded", 30), exited("Preprocess", 31)])
     assert done[0].failure is None
-    assert lines(states(again), done) == ["Preprocess    done after 31 s"]
+    assert lines(states(again), done) == ["Preprocess          done after 31 s"]
 
 
 def test_choices_and_waits_are_not_told() -> None:

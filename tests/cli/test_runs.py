@@ -76,9 +76,9 @@ def test_following_tells_states_and_the_job_s_metrics_until_the_end(here: Sessio
         ended = runs.follow(here, Voice(Console(file=written)), ARN, "run")
     said = [text[10:] for text in written.getvalue().splitlines()]
     assert said == [
-        "Train         started",
-        "Train         epoch=3 validate_auc=0.71",
-        "Train         done after 0 s",
+        "Train               started",
+        "Train               epoch=3 validate_auc=0.71",
+        "Train               done after 0 s",
     ]
     assert (ended.status, ended.name, ended.output) == ("SUCCEEDED", RUN, {"approved": False})
 
