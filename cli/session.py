@@ -112,6 +112,6 @@ def session(env: str | None, workload: str | None = None, *, any_workload: bool 
     """
     name = chosen(env)
     loaded = settings.load(name)
-    if any_workload:
+    if any_workload and workload is None:
         return Session(loaded, loaded.workloads[0])
     return Session(loaded, only(loaded.workloads, workload, name))

@@ -8,11 +8,12 @@ from cli.outputs import outputs
 from cli.session import session
 
 
-def token(*, env: str | None = None) -> None:
+def token(*, env: str | None = None, workload: str | None = None) -> None:
     """Print an access token for the environment's API, and nothing else.
 
     :param env: the environment; MILLRACE_ENV or local, if not given
+    :param workload: a workload of the environment; the token is good for all of them
     """
-    here = session(env, any_workload=True)
+    here = session(env, workload, any_workload=True)
     names = outputs(here, ("user_pool_id", "client_id", "token_url", "scope"))
     result(access_token(here, names))
