@@ -100,6 +100,7 @@ def _variables(running: Running) -> dict[str, str]:
         "JSII_NODE": str(node()),
         "NODE_OPTIONS": "--no-warnings",
         "NO_COLOR": "1",
+        "PYTHONDONTWRITEBYTECODE": "",  # compiling aws-cdk-lib takes longer than all the rest
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
     }
 

@@ -32,7 +32,7 @@ LIMITS = (
     Limit("Lambda", "functions run on this machine's Python and processor, without a memory limit."),
     Limit("S3 policies", "access blocks, bucket policies, lifecycles and access logs are not applied."),
     Limit("Dashboards", "they are stored; nothing draws them, and metric maths is not computed."),
-    Limit("Alarms", "those on one metric ring; those on metric maths, or on a queue's length, never do."),
+    Limit("Alarms", "those on one metric ring, within seconds; those on metric maths never do."),
     Limit("E-mail", "SNS keeps a subscription by e-mail; no mail is sent."),
     Limit("Redrive", "a failed execution cannot be resumed in place; start a new one."),
     Limit("Time-outs", "tasks time out; the time-out of a whole state machine is not applied."),

@@ -16,7 +16,7 @@ from typing import Any
 from ministack.services import cloudwatch
 from ministack.services.cloudformation import provisioners
 
-from local.emulator import eventbridge, gateway
+from local.emulator import eventbridge, gateway, metrics
 from local.hooks import expect, replace
 
 log = logging.getLogger("millrace.alarms")
@@ -77,6 +77,7 @@ def _flatten(original: Callable[..., Alarm]) -> Callable[..., Alarm]:
 def _tick() -> None:
     while True:
         time.sleep(TICK_SECONDS)
+        metrics.measure_queues()
         cloudwatch._evaluate_all_alarms()
 
 

@@ -1,4 +1,4 @@
-"""The metrics that API Gateway and Step Functions put into CloudWatch by themselves."""
+"""The metrics that API Gateway, Step Functions and SQS put into CloudWatch by themselves."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
 
-from ministack.services import apigateway_v1, cloudwatch, stepfunctions
+from ministack.services import apigateway_v1, cloudwatch, sqs, stepfunctions
 
 from local.hooks import expect, replace
 
@@ -23,6 +23,7 @@ def install() -> None:
     """Record requests to REST APIs, and starts and ends of executions."""
     expect(cloudwatch, "record_metric", ("namespace", "metric_name", "value", "unit", "dimensions"))
     expect(apigateway_v1, "_rest_apis")
+    expect(sqs, "_queues")
     replace(
         apigateway_v1,
         "handle_execute",
@@ -30,6 +31,20 @@ def install() -> None:
         _count_requests,
     )
     replace(stepfunctions, "_emit_execution_status_event", ("execution",), _count_executions)
+
+
+def measure_queues() -> None:
+    """Record how many messages wait in each queue that holds some."""
+    for queue in list(sqs._queues.values()):
+        waiting = sum(1 for message in queue["messages"] if message["visible_at"] <= time.time())
+        if waiting:
+            cloudwatch.record_metric(
+                "AWS/SQS",
+                "ApproximateNumberOfMessagesVisible",
+                waiting,
+                "Count",
+                {"QueueName": queue["name"]},
+            )
 
 
 def _count_requests(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:

@@ -127,7 +127,7 @@ def _inward(shape: Any, value: Any, where: str) -> Any:
         return {key: _inward(shape.value, item, f"{where}.{key}") for key, item in value.items()}
     if kind in {"integer", "long"} and isinstance(value, float) and value.is_integer():
         return int(value)
-    if kind in {"blob", "string"} and isinstance(value, dict | list):
+    if kind == "blob" and isinstance(value, dict | list):
         return json.dumps(value)
     return value
 

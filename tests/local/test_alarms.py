@@ -64,3 +64,20 @@ def test_given_one_bad_period_of_three_when_two_are_needed_then_it_stays_quiet_u
     put(aws, "slow", 1, ago=70)
 
     eventually(lambda: state(aws, name) == "ALARM")
+
+
+def test_given_a_message_in_a_queue_when_nobody_takes_it_then_the_queues_alarm_rings(aws: AWS) -> None:
+    queue = f"dead-letters-{uuid.uuid4().hex[:8]}"
+    url = aws("sqs").create_queue(QueueName=queue)["QueueUrl"]
+    name = alarm(
+        aws,
+        "",
+        Namespace="AWS/SQS",
+        MetricName="ApproximateNumberOfMessagesVisible",
+        Dimensions=[{"Name": "QueueName", "Value": queue}],
+        Statistic="Maximum",
+    )
+
+    aws("sqs").send_message(QueueUrl=url, MessageBody="an approval that nobody heard")
+
+    eventually(lambda: state(aws, name) == "ALARM")
