@@ -68,7 +68,7 @@ class Session:
             from botocore.config import Config  # noqa: PLC0415 - help does without it
 
             patience = Config(
-                connect_timeout=5, retries={"mode": "standard", "total_max_attempts": 2 if self.local else 5}
+                connect_timeout=5, retries={"mode": "standard", "total_max_attempts": 1 if self.local else 5}
             )
             self.made[service] = self.aws.client(
                 service, endpoint_url=self.settings.endpoint, config=patience

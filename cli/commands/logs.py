@@ -44,11 +44,14 @@ def logs(
     parts = chosen(part)
     start = int((datetime.now(UTC) - age(since)).timestamp() * 1000)
     seen: set[str] = set()
-    shown = show(fresh(here, parts, start, seen))
+    voice = Voice()
+    with voice.busy("reading the logs"):
+        found = fresh(here, parts, start, seen)
+    shown = show(found)
     if follow:
-        keep_showing(here, parts, start, seen)
+        keep_showing(here, voice, parts, start, seen)
     elif not shown:
-        Voice().say(f"no log lines of {', '.join(parts)} in the last {duration(age(since).total_seconds())}")
+        voice.say(f"no log lines of {', '.join(parts)} in the last {duration(age(since).total_seconds())}")
 
 
 def chosen(part: str) -> Sequence[str]:
@@ -98,9 +101,8 @@ def show(lines: Iterator[Line]) -> int:
     return count
 
 
-def keep_showing(here: Session, parts: Sequence[str], start: int, seen: set[str]) -> None:
+def keep_showing(here: Session, voice: Voice, parts: Sequence[str], start: int, seen: set[str]) -> None:
     """Print what comes, until the user stops it; late lines of the last minute are shown too."""
-    voice = Voice()
     with voice.busy("waiting for more, ctrl-C ends"):
         while True:
             late = int((datetime.now(UTC) - timedelta(minutes=1)).timestamp() * 1000)

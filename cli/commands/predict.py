@@ -6,7 +6,7 @@ import json as json_format
 from typing import Any
 
 from cli import api, calls, records
-from cli.console import result, show_table, table
+from cli.console import Voice, result, show_table, table
 from cli.outputs import outputs
 from cli.session import session
 
@@ -34,7 +34,8 @@ def predict(
     asked = records.read(record, file, examples)
     names = outputs(here, calls.NEEDED)
     url = api.predict_url(names["api_url"], here.workload)
-    answer = api.ask(url, api.access_token(here, names), records.body(asked))
+    with Voice().busy(f"asking {url}"):
+        answer = api.ask(url, api.access_token(here, names), records.body(asked))
     if answer.status != 200:
         raise api.problem(answer, url)
     if json:

@@ -20,7 +20,8 @@ def release(*, env: str | None = None, workload: str | None = None, package: str
     :param package: the model to release: its number, its run or its ARN
     """
     here, voice = session(env, workload), Voice()
-    known = packages(here)
+    with voice.busy("reading the registry"):
+        known = packages(here)
     serving = champion(here).get("package", "")
     if package is None:
         show(known, serving)

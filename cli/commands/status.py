@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from cli import runs
-from cli.console import duration, result, show_table, stamp, table
+from cli.console import Voice, duration, result, show_table, stamp, table
 from cli.errors import CliError
 from cli.history import State, states
 from cli.models import champion, described, metrics_text
@@ -26,7 +26,8 @@ def status(*, env: str | None = None, workload: str | None = None, run: str | No
     :param run: tell the states of this run instead, and its root cause where it failed
     """
     here = session(env, workload)
-    found = stacks(here)
+    with Voice().busy("reading the stacks"):
+        found = stacks(here)
     names = values(found)
     if run is not None:
         show_run(here, names, run)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cli.api import access_token
-from cli.console import result
+from cli.console import Voice, result
 from cli.outputs import outputs
 from cli.session import session
 
@@ -16,4 +16,6 @@ def token(*, env: str | None = None, workload: str | None = None) -> None:
     """
     here = session(env, workload, any_workload=True)
     names = outputs(here, ("user_pool_id", "client_id", "token_url", "scope"))
-    result(access_token(here, names))
+    with Voice().busy("asking for a token"):
+        told = access_token(here, names)
+    result(told)
