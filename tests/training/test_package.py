@@ -1,0 +1,205 @@
+"""The packaging job: from the training job's archive to a bundle."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from contract.load import load
+from contract.schema import Contract, Model
+from tests.training.hosts import host_folder, result, train
+from tests.training.parcels import KINDS, Run, make_run, write_json
+from training.package.champion import measure_champion
+from training.package.folders import Folders
+from training.package.job import Request, package, read_request
+from training.package.scoring import Scorer, inputs_of
+from training.train.data import Examples
+
+pytestmark = pytest.mark.torch
+
+BUNDLE = [
+    "card.md",
+    "layer.zip",
+    "manifest.json",
+    "model.onnx",
+    "model.tar.gz",
+    "release.json",
+    "verdict.json",
+]
+
+
+def job_folder(base: Path, run: Run, model: Path, champion: Path | None = None) -> Folders:
+    """Lays out the inputs of a packaging job below ``base``."""
+    inputs = base / "processing/input"
+    (inputs / "model").mkdir(parents=True)
+    with tarfile.open(inputs / "model/model.tar.gz", "w:gz") as archive:
+        for file in model.iterdir():
+            archive.add(file, file.name)
+    (inputs / "examples").symlink_to(run.examples)
+    (inputs / "reports").symlink_to(run.reports)
+    if champion is not None:
+        (inputs / "champion").symlink_to(champion)
+    return Folders(base)
+
+
+def request(run: Run, change: Callable[[Model], Model] = lambda model: model) -> Request:
+    contract: Contract = load(run.workload)
+    return Request(contract=replace(contract, model=change(contract.model)), run="r1", git_commit="c0ffee")
+
+
+def read_json(file: Path) -> Any:
+    return json.loads(file.read_text())
+
+
+@pytest.fixture(scope="module")
+def bundle(run: Run, two_hosts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folders = job_folder(tmp_path_factory.mktemp("bundle"), run, two_hosts[0] / "model")
+    assert package(request(run), folders).passed
+    return folders.output
+
+
+def test_a_bundle_is_complete_and_passes(bundle: Path) -> None:
+    assert sorted(file.name for file in bundle.iterdir()) == BUNDLE
+    verdict = read_json(bundle / "verdict.json")
+    assert (verdict["passed"], verdict["reasons"], verdict["champion"]) == (True, [], None)
+    assert verdict["metrics"]["test_auc"] > 0.8
+    assert verdict["metrics"]["parity"] <= 1e-5
+
+
+def test_the_manifest_describes_the_graph_and_its_data(bundle: Path, run: Run) -> None:
+    manifest, contract = read_json(bundle / "manifest.json"), load(run.workload)
+    assert (manifest["version"], manifest["git_commit"]) == ("r1", "c0ffee")
+    assert manifest["contract_sha256"] == contract.sha256
+    assert [feature["name"] for feature in manifest["features"]] == list(contract.features)
+    unused = {feature["name"] for feature in manifest["features"] if not feature["used"]}
+    assert unused == {"distance_miles", "planet"}
+    depot = manifest["features"][0]
+    assert sorted(depot["values"]) == ["east", "north", "south", "west"]
+    assert manifest["parity"]["rows"] == manifest["metrics"]["test"]["rows"] == 1500
+    assert manifest["data"]["rows"] == {"train": 6000, "validate": 1501, "test": 1500}
+
+
+def test_the_release_check_and_the_manifest_promise_what_the_graph_answers(bundle: Path) -> None:
+    manifest, release = read_json(bundle / "manifest.json"), read_json(bundle / "release.json")
+    scorer = Scorer((bundle / "model.onnx").read_bytes(), inputs_of(manifest))
+    answers = scorer.records(json.loads(release["request"])["records"])
+    np.testing.assert_allclose(answers, release["probabilities"], atol=1e-6)
+    assert [example["probability"] for example in manifest["examples"]] == release["probabilities"]
+
+
+def test_layer_and_archive_hold_the_same_two_files(bundle: Path) -> None:
+    served = {name: (bundle / name).read_bytes() for name in ("manifest.json", "model.onnx")}
+    with zipfile.ZipFile(bundle / "layer.zip") as layer:
+        assert {name: layer.read(name) for name in layer.namelist()} == {
+            f"bundle/{name}": content for name, content in served.items()
+        }
+    with tarfile.open(bundle / "model.tar.gz") as archive:
+        assert archive.getnames() == sorted(served)
+
+
+def test_the_card_can_be_read(bundle: Path) -> None:
+    card = (bundle / "card.md").read_text()
+    assert card.startswith("# parcels r1\n\nWill the parcel arrive more than a day late?\n")
+    assert "| this model, test | 1500 | 0." in card
+    assert "| weight | number | kg | What the parcel weighs | yes |" in card
+
+
+def test_packaging_again_gives_the_same_bytes_and_ties_with_itself_as_champion(
+    bundle: Path, run: Run, two_hosts: list[Path], tmp_path: Path
+) -> None:
+    # Given the bundle as champion
+    folders = job_folder(tmp_path, run, two_hosts[0] / "model", champion=bundle)
+    # When the same model is packaged again
+    assert package(request(run), folders).passed
+    # Then what is served is the same, and the champion measures the same on the same rows
+    for name in ("model.onnx", "manifest.json", "layer.zip", "model.tar.gz", "release.json"):
+        assert (folders.output / name).read_bytes() == (bundle / name).read_bytes(), name
+    verdict = read_json(folders.output / "verdict.json")
+    assert verdict["champion"]["version"] == "r1"
+    assert verdict["champion"]["metrics"]["test_auc"] == verdict["metrics"]["test_auc"]
+
+
+def test_a_bundle_beyond_its_budget_is_refused(run: Run, two_hosts: list[Path], tmp_path: Path) -> None:
+    # Given a contract that allows less size and less difference than there is
+    def tighten(model: Model) -> Model:
+        return replace(model, budget=replace(model.budget, bytes=100, parity=1e-12))
+
+    folders = job_folder(tmp_path, run, two_hosts[0] / "model")
+    # When the model is packaged
+    assert not package(request(run, tighten), folders).passed
+    # Then the verdict gives both reasons and there is no layer to release
+    verdict = read_json(folders.output / "verdict.json")
+    assert not verdict["passed"]
+    assert len(verdict["reasons"]) == 2
+    assert sorted(file.name for file in folders.output.iterdir()) == [n for n in BUNDLE if n != "layer.zip"]
+    assert "**The gate refused it.**" in (folders.output / "card.md").read_text()
+
+
+def changed_champion(bundle: Path, folder: Path, **changes: Any) -> Path:
+    folder.mkdir()
+    (folder / "model.onnx").write_bytes((bundle / "model.onnx").read_bytes())
+    write_json(folder / "manifest.json", {**read_json(bundle / "manifest.json"), "version": "r0", **changes})
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("changes", "obstacle"),
+    [
+        ({"inputs": {"numbers": ["gust"], "categories": ["depot"]}}, "it needs gust"),
+        ({"inputs": {"numbers": ["depot"], "categories": []}}, "it needs depot"),
+        ({"format": 2}, "its manifest has format 2"),
+    ],
+)
+def test_a_champion_of_another_kind_is_incomparable(
+    bundle: Path, run: Run, tmp_path: Path, changes: dict[str, Any], obstacle: str
+) -> None:
+    folder = changed_champion(bundle, tmp_path / "champion", **changes)
+    champion = measure_champion(folder, Examples(run.examples, "test"))
+    assert champion is not None
+    assert (champion.version, champion.test) == ("r0", None)
+    assert champion.obstacle.startswith(obstacle)
+
+
+def test_a_damaged_champion_is_an_error(bundle: Path, run: Run, tmp_path: Path) -> None:
+    folder = changed_champion(bundle, tmp_path / "champion")
+    (folder / "model.onnx").write_bytes(b"something else")
+    with pytest.raises(ValueError, match="is not the file its manifest names"):
+        measure_champion(folder, Examples(run.examples, "test"))
+
+
+def test_a_model_trained_under_another_contract_is_refused(
+    run: Run, two_hosts: list[Path], tmp_path: Path
+) -> None:
+    folders = job_folder(tmp_path, run, two_hosts[0] / "model")
+    asked = request(run)
+    with pytest.raises(ValueError, match="the model was trained under contract"):
+        package(replace(asked, contract=replace(asked.contract, sha256="0" * 64)), folders)
+
+
+def test_the_command_line_names_workload_run_and_commit(run: Run) -> None:
+    asked = read_request(["--workload", str(run.workload), "--run", "r9", "--git-commit", "beef"])
+    assert (asked.contract.name, asked.run, asked.git_commit) == ("parcels", "r9", "beef")
+
+
+def test_one_process_trains_a_workload_of_numbers_and_its_bundle_passes(tmp_path: Path) -> None:
+    # Given a workload that has numbers only, and a single host
+    run = make_run(tmp_path / "run", {name: kind for name, kind in KINDS.items() if kind == "number"})
+    base = host_folder(tmp_path / "host", run, ["algo-1"], "algo-1")
+    # When it is trained and packaged
+    assert train([base]) == [0], (base / "log").read_text()
+    folders = job_folder(tmp_path / "job", run, base / "model")
+    assert package(request(run), folders).passed
+    # Then
+    assert result(base)["facts"]["processes"] == 1
+    assert read_json(folders.output / "manifest.json")["inputs"] == {
+        "numbers": ["weight", "distance", "express", "depot_lateness"],
+        "categories": [],
+    }
