@@ -9,7 +9,7 @@ REPOSITORY = "pytorch"
 TAGS = {"cpu": "2.13-cpu-amzn2023-sagemaker", "gpu": "2.13-cu133-amzn2023-sagemaker"}
 """PyTorch 2.13 on Python 3.12, kept by AWS until July 2027."""
 
-_LOCAL_DISKS = re.compile(r"(g[4-9]\w*|gr\d\w*|p[3-9]\w*|trn\d\w*|[a-z]+\d[a-z]*d[a-z]*)")
+_LOCAL_DISKS = re.compile(r"(g[4-9]\w*|gr\d\w*|p[4-9]\w*|[a-z]+\d[a-z]*d[a-z]*)")
 
 
 def training_image(region: str, instance: str) -> str:

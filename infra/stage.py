@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import aws_cdk as cdk
@@ -15,6 +16,7 @@ from infra.stacks.foundation import Foundation
 from infra.stacks.monitoring import Monitoring
 from infra.stacks.pipeline import Pipeline
 from infra.stacks.registry import Registry
+from infra.stacks.release import Release
 from infra.stacks.serving import Serving
 
 FunctionCode = Callable[[str, Settings], lambda_.Code]
@@ -28,6 +30,7 @@ class WorkloadStacks:
     registry: Registry
     pipeline: Pipeline
     serving: Serving
+    release: Release
     monitoring: Monitoring
 
 
@@ -48,19 +51,24 @@ class Environment:
             "workload": workload,
             "property_injectors": foundation.defaults,
         }
-        registry = Registry(self.app, settings.name(workload, "registry"), **common)
+        stack = partial(settings.name, workload)
+        registry = Registry(self.app, stack("registry"), **common)
         common["foundation"] = foundation
-        pipeline = Pipeline(self.app, settings.name(workload, "pipeline"), registry=registry, **common)
-        serving = Serving(
-            self.app, settings.name(workload, "serving"), registry=registry, code=code, **common
+        monitoring = Monitoring(self.app, stack("monitoring"), **common)
+        common["registry"] = registry
+        pipeline = Pipeline(self.app, stack("pipeline"), **common)
+        serving = Serving(self.app, stack("serving"), code=code, **common)
+        release = Release(
+            self.app, stack("release"), serving=serving, function_code=self.function_code, **common
         )
-        monitoring = Monitoring(self.app, settings.name(workload, "monitoring"), **common)
-        for stack in (registry, pipeline, serving, monitoring):
-            stack.add_stack_dependency(foundation)
+        for later in (registry, pipeline, serving, release, monitoring):
+            later.add_stack_dependency(foundation)
         # What the registry seeds, they read by its name, which CDK cannot see.
-        for stack in (pipeline, serving):
-            stack.add_stack_dependency(registry)
-        return WorkloadStacks(registry=registry, pipeline=pipeline, serving=serving, monitoring=monitoring)
+        for reader in (pipeline, serving, release):
+            reader.add_stack_dependency(registry)
+        return WorkloadStacks(
+            registry=registry, pipeline=pipeline, serving=serving, release=release, monitoring=monitoring
+        )
 
     def _stack(self, workload: str | None = None) -> dict[str, Any]:
         """What every stack is told."""

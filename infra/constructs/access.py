@@ -38,9 +38,9 @@ def allow(
 
 def allow_objects(role: iam.Role, bucket: s3.IBucket, prefix: str, *, write: bool = False) -> None:
     """Let ``role`` read (or also write) the objects under ``prefix/`` and list their names."""
-    objects = f"{stable_arn(bucket)}/{prefix}/*"
+    objects = bucket.arn_for_objects(f"{prefix}/*")
     allow(role, WRITE if write else READ, objects)
-    allow(role, ("s3:ListBucket",), stable_arn(bucket), StringLike={"s3:prefix": [prefix, f"{prefix}/*"]})
+    allow(role, ("s3:ListBucket",), bucket.bucket_arn, StringLike={"s3:prefix": [prefix, f"{prefix}/*"]})
     if bucket.encryption_key:
         allow(role, ENCRYPT if write else DECRYPT, bucket.encryption_key.key_arn)
     acknowledge_resource(
@@ -77,8 +77,3 @@ def allow_metrics(role: iam.Role, *namespaces: str) -> None:
 def allow_key(role: iam.IRole, key: kms.IKey, *actions: str) -> None:
     """Let ``role`` use ``key`` for ``actions`` (default: decrypt and encrypt)."""
     allow(role, actions or ENCRYPT, key.key_arn)
-
-
-def stable_arn(bucket: s3.IBucket) -> str:
-    """The bucket's ARN as other stacks import it: the same text before and after references are resolved."""
-    return cdk.Stack.of(bucket).export_value(bucket.bucket_arn)

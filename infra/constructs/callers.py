@@ -50,8 +50,7 @@ class Callers(Construct):
             deletion_protection=self.settings.retain,
             removal_policy=removal(self.settings),
         )
-        for rule in ("COG3", "COG8"):
-            acknowledge(pool, rule, "Threat protection judges how people sign in; this pool has no users.")
+        acknowledge(pool, "COG8", "The Plus tier judges how people sign in; this pool has no users.")
         return pool
 
     def _build_client(self, predict: cognito.OAuthScope) -> cognito.UserPoolClient:

@@ -145,7 +145,7 @@ class Pipeline(cdk.Stack):
         access.allow_objects(role, lake, self.runs, write=True)
         # Spark's S3 file system marks folders with objects named so, beside them.
         singles = (f"{self.workload}/published.json", f"{self.workload}_$folder$", f"{self.runs}_$folder$")
-        access.allow(role, access.WRITE, *(f"{access.stable_arn(lake)}/{key}" for key in singles))
+        access.allow(role, access.WRITE, *map(lake.arn_for_objects, singles))
         for group, kind in zip(groups, LOG_KINDS, strict=True):
             access.allow_logs(role, group)
             name = f"{self.settings.logs(self.workload, 'preprocess')}/{kind}"
@@ -268,7 +268,7 @@ class Pipeline(cdk.Stack):
             self._arn("glue", f"job/{self.job.ref}"),
         )
         for kind, job_role in (("Training", self.training_role), ("Processing", self.packaging_role)):
-            jobs = self._arn("sagemaker", f"{kind.lower()}-job/millrace-*")
+            jobs = self._arn("sagemaker", f"{kind.lower()}-job/{self.settings.name(self.workload)}-*")
             actions = (f"Create{kind}Job", f"Describe{kind}Job", f"Stop{kind}Job", "AddTags", "ListTags")
             access.allow(role, tuple(f"sagemaker:{action}" for action in actions), jobs)
             acknowledge_resource(role, jobs, "A job is named by its run; the prefix bounds the names.")

@@ -1,0 +1,74 @@
+"""Somebody is told of what needs somebody, and sees the rest on one page."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.infra.conftest import Synthesis, Template, only, properties
+
+
+@pytest.fixture(scope="module")
+def monitoring(dev: Synthesis) -> Template:
+    return dev.template("flights", "monitoring")
+
+
+def alarms(template: Template) -> dict[str, dict[str, Any]]:
+    return {item["AlarmName"]: item for item in properties(template, "AWS::CloudWatch::Alarm")}
+
+
+def test_given_alarms_then_each_tells_the_topic_and_says_what_to_do(monitoring: Template) -> None:
+    for name, alarm in alarms(monitoring).items():
+        assert "Topic" in json.dumps(alarm["AlarmActions"]), name
+        assert len(alarm["AlarmDescription"].split()) > 5, name
+        assert alarm["TreatMissingData"] == "notBreaching"
+
+
+@pytest.mark.parametrize(
+    ("name", "metric"),
+    [
+        ("errors", "5XXError"),
+        ("latency", "Latency"),
+        ("throttles", "Throttles"),
+        ("trainfailed", "ExecutionsFailed"),
+        ("traintimedout", "ExecutionsTimedOut"),
+        ("releasefailed", "ExecutionsFailed"),
+        ("deadletters", "ApproximateNumberOfMessagesVisible"),
+    ],
+)
+def test_given_what_can_go_wrong_then_an_alarm_watches_it(
+    monitoring: Template, name: str, metric: str
+) -> None:
+    assert alarms(monitoring)[f"millrace-dev-flights-{name}"]["MetricName"] == metric
+
+
+def test_given_an_alarm_then_it_watches_one_metric_and_no_formula(monitoring: Template) -> None:
+    """The emulator evaluates no metric maths: such an alarm would never ring there."""
+    assert all("Metrics" not in alarm for alarm in alarms(monitoring).values())
+
+
+def test_given_latency_then_the_alarm_watches_the_slowest_hundredth(monitoring: Template) -> None:
+    assert alarms(monitoring)["millrace-dev-flights-latency"]["ExtendedStatistic"] == "p99"
+
+
+def test_given_metrics_then_their_dimensions_name_what_the_other_stacks_make(dev: Synthesis) -> None:
+    serving = dev.template("flights", "serving")
+    text = json.dumps(dev.template("flights", "monitoring"))
+    function = only(serving, "AWS::Lambda::Function")["FunctionName"]
+    assert f"{function}:live" in text
+    assert only(serving, "AWS::ApiGateway::RestApi")["Name"] in text
+    machine = only(dev.template("flights", "pipeline"), "AWS::StepFunctions::StateMachine")[
+        "StateMachineName"
+    ]
+    assert f":stateMachine:{machine}" in text
+
+
+def test_given_the_dashboard_then_it_shows_traffic_latency_errors_runs_and_versions(
+    monitoring: Template,
+) -> None:
+    body = json.dumps(only(monitoring, "AWS::CloudWatch::Dashboard")["DashboardBody"])
+    for shown in ("Count", "p50", "p99", "5XXError", "ExecutionsSucceeded", "by version", "REPEAT"):
+        assert shown in body, shown
+    assert monitoring["Outputs"]["Dashboard"]

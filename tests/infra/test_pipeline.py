@@ -1,0 +1,131 @@
+"""The jobs, their roles, and the machine that runs them."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from contract.load import workload
+from infra import machines
+from tests.infra.conftest import Synthesis, Template, as_list, only, properties, statements
+
+
+@pytest.fixture(scope="module")
+def pipeline(dev: Synthesis) -> Template:
+    return dev.template("flights", "pipeline")
+
+
+def machine(template: Template) -> dict[str, Any]:
+    return only(template, "AWS::StepFunctions::StateMachine")
+
+
+def test_given_the_job_then_its_glue_version_is_pinned_and_it_runs_once(pipeline: Template) -> None:
+    job = only(pipeline, "AWS::Glue::Job")
+    assert job["GlueVersion"] == "5.1"
+    assert job["Name"] == "millrace-dev-flights-preprocess"
+    assert (job["MaxRetries"], job["WorkerType"], job["Timeout"]) == (0, "G.1X", 60)
+    assert job["ExecutionProperty"]["MaxConcurrentRuns"] == 1
+
+
+def test_given_the_job_then_its_code_is_two_uploads_and_its_logs_are_ours(pipeline: Template) -> None:
+    job = only(pipeline, "AWS::Glue::Job")
+    assert ".py" in json.dumps(job["Command"]["ScriptLocation"])
+    assert ".zip" in json.dumps(job["DefaultArguments"]["--extra-py-files"])
+    prefix = job["DefaultArguments"]["--custom-logGroup-prefix"]
+    groups = {group["LogGroupName"] for group in properties(pipeline, "AWS::Logs::LogGroup")}
+    assert {f"{prefix}/output", f"{prefix}/error"} <= groups
+
+
+def test_given_the_job_then_everything_it_keeps_is_encrypted(pipeline: Template) -> None:
+    encryption = only(pipeline, "AWS::Glue::SecurityConfiguration")["EncryptionConfiguration"]
+    assert encryption["S3Encryptions"][0]["S3EncryptionMode"] == "SSE-KMS"
+    assert encryption["CloudWatchEncryption"]["CloudWatchEncryptionMode"] == "SSE-KMS"
+    assert encryption["JobBookmarksEncryption"]["JobBookmarksEncryptionMode"] == "CSE-KMS"
+
+
+def test_given_the_catalog_then_the_stack_owns_the_database_and_no_table(pipeline: Template) -> None:
+    assert only(pipeline, "AWS::Glue::Database")["DatabaseInput"]["Name"] == "millrace_dev_flights"
+    assert properties(pipeline, "AWS::Glue::Table") == []
+
+
+def test_given_the_machine_then_every_placeholder_is_filled_and_no_other(each: Synthesis) -> None:
+    filled = machine(each.template("flights", "pipeline"))["DefinitionSubstitutions"]
+    assert set(filled) == set(machines.placeholders("train"))
+
+
+def test_given_the_machine_then_its_definition_is_the_one_in_the_file(pipeline: Template) -> None:
+    assert json.loads(machine(pipeline)["DefinitionString"]) == machines.machine("train")
+    assert machine(pipeline)["StateMachineName"] == "millrace-dev-flights-train"
+
+
+def test_given_the_contract_then_the_machine_registers_its_digest(pipeline: Template) -> None:
+    assert machine(pipeline)["DefinitionSubstitutions"]["ContractSha256"] == workload("flights").sha256
+
+
+@pytest.mark.parametrize(("env", "automatic"), [("dev", "true"), ("staging", "false"), ("prod", "false")])
+def test_given_an_environment_then_its_approval_is_its_own(
+    synthesised: Any, env: str, automatic: str
+) -> None:
+    filled = machine(synthesised(env).template("flights", "pipeline"))["DefinitionSubstitutions"]
+    assert filled["AutoApprove"] == automatic
+
+
+def test_given_the_machine_then_it_logs_every_state_but_not_what_passes_through(pipeline: Template) -> None:
+    logging = machine(pipeline)["LoggingConfiguration"]
+    assert (logging["Level"], logging["IncludeExecutionData"]) == ("ALL", False)
+
+
+def test_given_the_machine_then_it_passes_only_the_jobs_roles_and_only_to_sagemaker(
+    pipeline: Template,
+) -> None:
+    (passing,) = [
+        item for item in statements(pipeline, "TrainRole") if "iam:PassRole" in as_list(item["Action"])
+    ]
+    roles = json.dumps(passing["Resource"])
+    assert "TrainingRole" in roles
+    assert "PackagingRole" in roles
+    assert passing["Condition"] == {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
+
+
+def test_given_the_machine_then_it_may_call_what_its_states_call(pipeline: Template) -> None:
+    """Each SDK integration in the definition needs the action of its name."""
+    definition = json.dumps(machines.machine("train"))
+    called = {
+        f"{service}:{name[0].upper()}{name[1:]}"
+        for service, name in re.findall(r"arn:aws:states:::(?:aws-sdk:)?(\w+):(\w+)", definition)
+    }
+    may = {action for item in statements(pipeline, "TrainRole") for action in as_list(item["Action"])}
+    assert called <= may
+
+
+def test_given_the_jobs_then_training_reads_examples_and_writes_only_models(pipeline: Template) -> None:
+    for role in ("TrainingRole", "PackagingRole"):
+        written = [
+            json.dumps(item["Resource"])
+            for item in statements(pipeline, role)
+            if "s3:PutObject" in as_list(item["Action"])
+        ]
+        assert len(written) == 1
+        assert "Models" in written[0]
+        assert "/flights/runs/*" in written[0]
+
+
+def test_given_the_preprocessing_role_then_it_writes_only_its_workloads_runs_and_tables(
+    pipeline: Template,
+) -> None:
+    found = statements(pipeline, "PreprocessRole")
+    written = json.dumps([item["Resource"] for item in found if "s3:PutObject" in as_list(item["Action"])])
+    assert "Models" not in written
+    for key in re.findall(r'"(/[^"]*)"', written):
+        assert key in (
+            "/flights/runs/*",
+            "/flights/published.json",
+            "/flights_$folder$",
+            "/flights/runs_$folder$",
+        )
+    (catalog,) = [item for item in found if "glue:UpdateTable" in as_list(item["Action"])]
+    tables = [text for text in map(json.dumps, catalog["Resource"]) if "table/" in text]
+    assert all("table/millrace_dev_flights/*" in text for text in tables)

@@ -1,0 +1,202 @@
+"""The function, the version and alias that deploys never touch, and the API before them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk import aws_lambda as lambda_
+
+from infra import settings as settings_module
+from infra.bundling import function_code
+from infra.constructs.api import PROBLEMS
+from infra.settings import Settings
+from infra.stage import Environment
+from tests.infra.conftest import ROOT, Synthesis, Synthesise, Template, context, only, properties, resources
+
+
+@pytest.fixture(scope="module")
+def serving(dev: Synthesis) -> Template:
+    return dev.template("flights", "serving")
+
+
+def with_function(settings: Settings, source: Path, folder: Path) -> tuple[Template, str]:
+    """The serving template and code hash with the predict function built from ``source``."""
+    app = cdk.App(context=context(), outdir=str(folder), analytics_reporting=False)
+
+    def code(name: str, settings: Settings) -> lambda_.Code:
+        return function_code(name, settings, source)
+
+    environment = Environment(app, settings, code)
+    app.synth()
+    template = json.loads((folder / "millrace-dev-flights-serving.template.json").read_text())
+    return template, environment.workloads["flights"].serving.code_hash
+
+
+@pytest.fixture(scope="module")
+def changed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Template, str]:
+    """Serving after a change of the function's code."""
+    folder = tmp_path_factory.mktemp("changed")
+    shutil.copytree(ROOT / "functions", folder / "functions")
+    handler = folder / "functions" / "predict" / "app.py"
+    handler.write_text(handler.read_text() + "\nCHANGED = True\n")
+    return with_function(settings_module.load("dev"), folder, folder / "cdk.out")
+
+
+# ---- what a deploy must not undo ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["AWS::Lambda::Version", "AWS::Lambda::Alias"])
+def test_given_other_code_when_synthesised_then_version_and_alias_are_the_same(
+    serving: Template, changed: tuple[Template, str], kind: str
+) -> None:
+    assert resources(serving, kind) == resources(changed[0], kind)
+    assert len(resources(serving, kind)) == 1
+
+
+def test_given_other_code_when_synthesised_then_the_function_and_its_hash_differ(
+    dev: Synthesis, serving: Template, changed: tuple[Template, str]
+) -> None:
+    template, code_hash = changed
+    assert only(template, "AWS::Lambda::Function")["Code"] != only(serving, "AWS::Lambda::Function")["Code"]
+    assert code_hash != dev.environment.workloads["flights"].serving.code_hash
+
+
+def test_given_other_memory_when_synthesised_then_the_hash_differs(dev: Synthesis, tmp_path: Path) -> None:
+    loaded = settings_module.load("dev")
+    settings = dataclasses.replace(loaded, serving=dataclasses.replace(loaded.serving, memory_mb=3008))
+    template, code_hash = with_function(settings, ROOT, tmp_path)
+    assert code_hash != dev.environment.workloads["flights"].serving.code_hash
+    version = only(template, "AWS::Lambda::Version")
+    assert version == only(dev.template("flights", "serving"), "AWS::Lambda::Version")
+
+
+def test_given_the_bootstrap_version_then_it_is_kept_and_the_alias_starts_on_it(serving: Template) -> None:
+    ((name, version),) = resources(serving, "AWS::Lambda::Version").items()
+    assert version["DeletionPolicy"] == version["UpdateReplacePolicy"] == "Retain"
+    alias = only(serving, "AWS::Lambda::Alias")
+    assert (alias["Name"], alias["FunctionVersion"]) == ("live", {"Fn::GetAtt": [name, "Version"]})
+
+
+def test_given_the_layer_then_it_is_read_from_the_parameter_at_deployment(serving: Template) -> None:
+    (layer,) = only(serving, "AWS::Lambda::Function")["Layers"]
+    parameter = serving["Parameters"][layer["Ref"]]
+    assert parameter == {
+        "Type": "AWS::SSM::Parameter::Value<String>",
+        "Default": "/millrace/dev/flights/layer",
+    }
+
+
+# ---- the function -------------------------------------------------------------------------------
+
+
+def test_given_an_environment_then_the_function_runs_on_what_its_settings_say(each: Synthesis) -> None:
+    function, wanted = (
+        only(each.template("flights", "serving"), "AWS::Lambda::Function"),
+        each.settings.serving,
+    )
+    assert function["Runtime"] == f"python{wanted.python}"
+    assert function["Architectures"] == [wanted.architecture]
+    assert (function["MemorySize"], function["Timeout"]) == (wanted.memory_mb, wanted.timeout_seconds)
+    assert ("SnapStart" in function) == wanted.snap_start
+    assert "ReservedConcurrentExecutions" not in function
+
+
+# ---- the API ------------------------------------------------------------------------------------
+
+
+def test_given_every_method_then_it_asks_for_a_token_with_the_scope(each: Synthesis) -> None:
+    methods = properties(each.template("flights", "serving"), "AWS::ApiGateway::Method")
+    assert len(methods) == 3
+    for method in methods:
+        assert method["AuthorizationType"] == "COGNITO_USER_POOLS"
+        assert method["AuthorizationScopes"] == [f"millrace-{each.settings.env}/predict"]
+
+
+def test_given_every_method_then_it_calls_the_alias(serving: Template) -> None:
+    (alias,) = resources(serving, "AWS::Lambda::Alias")
+    for method in properties(serving, "AWS::ApiGateway::Method"):
+        assert method["Integration"]["Type"] == "AWS_PROXY"
+        assert {"Ref": alias} in method["Integration"]["Uri"]["Fn::Join"][1]
+    permission = only(serving, "AWS::Lambda::Permission")
+    assert permission["FunctionName"] == {"Ref": alias}
+    assert "/live/" in json.dumps(permission["SourceArn"])
+
+
+def test_given_the_api_then_it_is_regional_with_modern_tls(serving: Template) -> None:
+    api = only(serving, "AWS::ApiGateway::RestApi")
+    assert api["EndpointConfiguration"]["Types"] == ["REGIONAL"]
+    assert api["SecurityPolicy"] == "SecurityPolicy_TLS13_1_2_PFS_PQ_2025_09"
+    assert api["EndpointAccessMode"] == "STRICT"
+
+
+def test_given_the_stage_then_it_is_throttled_traced_and_logs_no_body(each: Synthesis) -> None:
+    stage = only(each.template("flights", "serving"), "AWS::ApiGateway::Stage")
+    (method,) = stage["MethodSettings"]
+    assert method["ThrottlingRateLimit"] == each.settings.serving.rate
+    assert method["ThrottlingBurstLimit"] == each.settings.serving.burst
+    assert (method["LoggingLevel"], method["DataTraceEnabled"]) == ("ERROR", False)
+    line = json.loads(stage["AccessLogSetting"]["Format"])
+    assert line["requestId"] == "$context.requestId"
+    assert not any("body" in str(value).lower() for value in line.values())
+
+
+def test_given_execution_logs_then_their_group_is_made_before_the_stage(serving: Template) -> None:
+    (name,) = (
+        name
+        for name, group in resources(serving, "AWS::Logs::LogGroup").items()
+        if "API-Gateway-Execution-Logs_" in json.dumps(group["Properties"]["LogGroupName"])
+    )
+    (stage,) = resources(serving, "AWS::ApiGateway::Stage").values()
+    assert name in stage["DependsOn"]
+
+
+def filled(template: str) -> dict[str, Any]:
+    """A gateway's answer, with the one variable that it fills in."""
+    return dict(json.loads(template.replace("$context.requestId", "c6af9ac6")))
+
+
+def test_given_the_gateways_own_errors_then_all_are_problem_documents(serving: Template) -> None:
+    answers = properties(serving, "AWS::ApiGateway::GatewayResponse")
+    assert {answer["ResponseType"] for answer in answers} == set(PROBLEMS)
+    assert {"DEFAULT_4XX", "DEFAULT_5XX"} <= set(PROBLEMS)
+    for answer in answers:
+        header = answer["ResponseParameters"]["gatewayresponse.header.Content-Type"]
+        assert header == "'application/problem+json'"
+        problem = filled(answer["ResponseTemplates"]["application/json"])
+        assert problem["title"]
+        assert problem["detail"]
+        if not answer["ResponseType"].startswith("DEFAULT"):
+            assert str(problem["status"]) == answer["StatusCode"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        ("UNAUTHORIZED", "401"),
+        ("ACCESS_DENIED", "403"),
+        ("MISSING_AUTHENTICATION_TOKEN", "404"),
+        ("THROTTLED", "429"),
+    ],
+)
+def test_given_an_error_then_callers_meet_the_status_that_means_it(
+    serving: Template, kind: str, status: str
+) -> None:
+    answers = properties(serving, "AWS::ApiGateway::GatewayResponse")
+    (found,) = [item["StatusCode"] for item in answers if item["ResponseType"] == kind]
+    assert found == status
+
+
+def test_given_an_environment_then_its_url_has_no_trailing_slash(each: Synthesis) -> None:
+    url = json.dumps(each.template("flights", "serving")["Outputs"]["ApiUrl"]["Value"])
+    assert url.endswith(('/live"]]}', '/live/_user_request_"]]}'))
+    assert ("execute-api" in url) != ("http://127.0.0.1:" in url)
+
+
+def test_given_the_account_wide_role_then_the_stack_leaves_it_alone(synthesised: Synthesise) -> None:
+    assert properties(synthesised("prod").template("flights", "serving"), "AWS::ApiGateway::Account") == []
