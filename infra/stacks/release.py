@@ -135,7 +135,8 @@ class Release(cdk.Stack):
             service_timeout=cdk.Duration.minutes(5),
             properties={"Function": self.serving.code_hash},
         )
-        deploys.node.add_dependency(announce, self.machine)
+        # Both may do their work once their policies are there.
+        deploys.node.add_dependency(announce.role, self.machine.role)
 
     # ---- what checks it -----------------------------------------------------------------------
 
@@ -187,7 +188,7 @@ class Release(cdk.Stack):
         access.allow_key(role, self.foundation.keys.operations, *TABLE_KEY)
 
     def _let_change_function(self, role: iam.Role) -> None:
-        function = self.serving.function.function_arn
+        function = self._arn("lambda", f"function:{self.settings.name(self.workload, 'predict')}")
         qualified = f"{function}:*"
         access.allow(
             role,
