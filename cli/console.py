@@ -114,12 +114,12 @@ class Voice:
         from rich.live import Live  # noqa: PLC0415 - help does without it
         from rich.spinner import Spinner  # noqa: PLC0415
 
-        spinner = Spinner("dots", activity.line())
+        spinner = Spinner("dots", activity.line()[: self.console.width - 3])
         # A result that is piped must reach the pipe; one on the terminal must not run into the spinner.
         shared = sys.stdout.isatty()
         with Live(spinner, console=self.console, transient=True, redirect_stdout=shared):
             while not done.wait(0.5):
-                spinner.update(text=activity.line())
+                spinner.update(text=activity.line()[: self.console.width - 3])
 
     def beat(self, activity: Activity, done: threading.Event) -> None:
         """Write a line whenever nothing has been said for `SILENCE` seconds, until ``done``."""

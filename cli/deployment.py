@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli.errors import CliError
@@ -103,13 +104,13 @@ def destroy_stacks(session: Session, voice: Voice) -> None:
         node = local_deploy.node()
         command = [str(node), str(local_deploy.install(progress)), "destroy", "--all", "--force"]
         options = [f"--context=env={session.env}", "--ci", "--progress=events", "--no-notices"]
-        local_deploy.run([*command, *options], variables(str(node)), DESTROY_SECONDS, progress)
+        local_deploy.run([*command, *options], variables(node), DESTROY_SECONDS, progress)
 
 
-def variables(node: str) -> dict[str, str]:
+def variables(node: Path) -> dict[str, str]:
     """Give what the CDK needs of its environment beside the caller's credentials."""
-    folder = os.path.dirname(node)  # noqa: PTH120 - a text is wanted
-    return {"JSII_NODE": node, "PATH": f"{folder}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
+    path = os.pathsep.join((str(node.parent), os.environ.get("PATH", os.defpath)))
+    return {"JSII_NODE": str(node), "PATH": path}
 
 
 def limits() -> list[str]:

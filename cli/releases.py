@@ -51,7 +51,11 @@ def follow_release(session: Session, voice: Voice, arn: str) -> None:
 
     Raises `CliError` with the root cause where the release failed.
     """
-    ended = runs.follow(session, voice, arn, "release")
+    try:
+        ended = runs.follow(session, voice, arn, "release")
+    except KeyboardInterrupt:
+        voice.say(f"left. The release goes on: millrace status --run {arn.rpartition(':')[2]}{session.flags}")
+        raise
     runs.succeeded(ended, "Release", REMEDY)
     outcome, note = ended.output.get("outcome"), ended.output.get("note")
     voice.say(f"release: {outcome}" + (f" ({note})" if note else ""))

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from cli.errors import CliError
@@ -69,7 +70,7 @@ def history(session: Session, arn: str) -> list[Event]:
 def recent(session: Session, machine: str, count: int = 10) -> list[Mapping[str, Any]]:
     """List a machine's last executions, newest first."""
     listed = session.client("stepfunctions").list_executions(stateMachineArn=machine, maxResults=count)
-    return list(listed["executions"])
+    return sorted(listed["executions"], key=itemgetter("startDate"), reverse=True)
 
 
 def follow(session: Session, voice: Voice, arn: str, title: str) -> Ended:
@@ -148,11 +149,12 @@ def await_execution(session: Session, machine: str, text: str, known: set[str], 
     Give its ARN, or "" where none came within ``seconds``.
     """
     client = session.client("stepfunctions")
+    looked_at = set(known)
     limit = time.monotonic() + seconds
     while time.monotonic() < limit:
-        for each in recent(session, machine):
-            arn = str(each["executionArn"])
-            if arn not in known and text in client.describe_execution(executionArn=arn).get("input", ""):
+        for arn in (str(each["executionArn"]) for each in recent(session, machine, 50)):
+            if arn not in looked_at and text in client.describe_execution(executionArn=arn)["input"]:
                 return arn
+            looked_at.add(arn)
         time.sleep(1)
     return ""

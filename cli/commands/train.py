@@ -39,7 +39,6 @@ def train(
     """
     here, voice = session(env, workload), Voice()
     names = outputs(here, ("train_machine", "release_machine", "lake_bucket"))
-    known = {str(each["executionArn"]) for each in runs.recent(here, names["release_machine"])}
     if attach:
         arn = runs.execution_arn(names["train_machine"], attach)
     elif resume:
@@ -50,7 +49,7 @@ def train(
         voice.say(f"it goes on by itself; follow it with millrace train --attach {run_of(arn)}{here.flags}")
         return
     try:
-        watch(here, voice, arn, names["release_machine"], known)
+        watch(here, voice, arn, names["release_machine"])
     except KeyboardInterrupt:
         voice.say(f"left. The run {run_of(arn)} goes on; follow it again with:")
         voice.write(f"  millrace train --attach {run_of(arn)}{here.flags}")
@@ -102,7 +101,7 @@ def run_of(arn: str) -> str:
     return arn.rpartition(":")[2]
 
 
-def watch(here: Session, voice: Voice, arn: str, release_machine: str, known: set[str]) -> None:
+def watch(here: Session, voice: Voice, arn: str, release_machine: str) -> None:
     """Follow a run to its end, then its release where its model was approved at once."""
     ended = runs.follow(here, voice, arn, f"run {run_of(arn)}")
     runs.succeeded(ended, "Train")
@@ -111,4 +110,4 @@ def watch(here: Session, voice: Voice, arn: str, release_machine: str, known: se
     if not ended.output["approved"]:
         voice.say(f"it waits for approval: millrace release --package {package.number}{here.flags}")
         return
-    follow_release(here, voice, approval_release(here, voice, release_machine, package, known))
+    follow_release(here, voice, approval_release(here, voice, release_machine, package, set()))
