@@ -123,6 +123,15 @@ def test_assignments_do_not_rely_on_their_order(name: str) -> None:
 
 
 @every_machine
+def test_a_choices_own_assignments_suit_every_rule(name: str) -> None:
+    """The guide and the emulator disagree whether they are made when a rule matches: both must do."""
+    for state in machine(name)["States"].values():
+        for rule in state.get("Choices", []):
+            ruled, own = rule.get("Assign", {}), state.get("Assign", {})
+            assert all(own[variable] == ruled[variable] for variable in own.keys() & ruled), rule
+
+
+@every_machine
 def test_definitions_are_small_enough_and_keep_no_shared_keys(name: str) -> None:
     assert len(definition(name).encode()) < 1_000_000
     assert not [key for key in json.loads(definition(name)) if key.startswith("x-")]
