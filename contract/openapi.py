@@ -105,16 +105,13 @@ def _problem(status: int) -> Schema:
 
 
 def _schemas(contract: Contract) -> Schema:
-    records = {
-        "type": "array",
-        "items": _ref("Record"),
-        "minItems": 1,
-        "maxItems": contract.serving.max_records,
-    }
-    limit = f"At most {contract.serving.max_body_bytes} bytes."
+    # Sizes are limits of the service (413), not of what a request is (400): so they are told, not typed.
+    serving = contract.serving
+    limits = f"At most {serving.max_records} records and {serving.max_body_bytes} bytes."
+    records = {**_list(_ref("Record")), "minItems": 1}
     return {
         "Record": _record(contract),
-        "Request": {**_closed({"records": records}), "description": limit},
+        "Request": {**_closed({"records": records}), "description": limits},
         "Prediction": _prediction(contract),
         "Answer": _open(model=_text(), version=_text(), predictions=_list(_ref("Prediction"))),
         "Model": _model(),

@@ -55,7 +55,7 @@ def test_the_function_keeps_to_its_description(
 
     @given(case=schema[path][method].as_strategy(generation_mode=mode))
     @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
-    def hold(case: schemathesis.Case) -> None:
+    def hold(case: schemathesis.Case[Any]) -> None:
         case.call_and_validate(excluded_checks=GATEWAYS_OWN)
 
     hold()
@@ -83,6 +83,12 @@ def test_a_field_says_its_meaning_unit_bounds_and_whether_it_may_be_missing(docu
     assert "carrier" in record["required"]
     assert "temp" not in record["required"]
     assert record["additionalProperties"] is False
+
+
+def test_the_limits_of_a_request_are_told(document: dict[str, Any]) -> None:
+    request = document["components"]["schemas"]["Request"]
+
+    assert request["description"] == "At most 1000 records and 1000000 bytes."
 
 
 def test_the_description_and_the_function_draw_the_same_line_for_numbers() -> None:

@@ -31,7 +31,7 @@ class Gateway:
     def __call__(self, environ: dict[str, Any], start_response: Start) -> Iterable[bytes]:
         request = Request(environ)
         resource, parameters = self._routes.bind_to_environ(environ).match()
-        answer = self._service.answer(self._event(request, resource, parameters), None)
+        answer = self._service.answer(self._event(request, resource, dict(parameters)), None)
         response = Response(answer["body"], HTTPStatus(answer["statusCode"]), answer["headers"])
         return response(environ, start_response)
 
