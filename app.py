@@ -9,9 +9,8 @@ from infra.bundling import function_code
 from infra.stage import Environment
 
 
-def main() -> None:
-    """Make the stacks of the environment that the context names."""
-    app = cdk.App()
+def main(app: cdk.App) -> None:
+    """Synthesise the environment that the app's context names."""
     env = app.node.try_get_context("env")
     if not env:
         raise SystemExit("No environment was named. Add one: -c env=dev (see the folder environments/).")
@@ -20,4 +19,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(cdk.App())

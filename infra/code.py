@@ -19,7 +19,7 @@ import uv
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("contract", "training", "workloads")
 SUFFIXES = frozenset({".py", ".toml", ".sql"})
-GLUE_SCRIPT = Path("training/preprocess/__init__.py")
+GLUE_SCRIPT = Path("training/preprocess/glue.py")
 
 
 class CodeError(RuntimeError):
