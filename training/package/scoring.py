@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from contract.schema import Record
@@ -38,6 +37,7 @@ class Scorer:
     def __init__(self, graph: bytes, inputs: Inputs) -> None:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         self.inputs = inputs
 
@@ -78,8 +78,7 @@ def inputs_of(manifest: Mapping[str, Any]) -> Inputs:
 
 
 def _texts(column: pa.Array) -> list[str]:
-    texts: list[str] = pc.fill_null(column.cast(pa.string()), "").to_pylist()
-    return texts
+    return [text or "" for text in column.cast(pa.string()).to_pylist()]
 
 
 def _number(record: Record, name: str) -> float:

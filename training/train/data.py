@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
@@ -152,17 +151,13 @@ def _slices(file: Path, group: int, columns: Sequence[str], rows: range) -> Iter
 
 
 def _floats(column: pa.Array) -> NDArray[np.float32]:
-    values: NDArray[np.float32] = pc.fill_null(column.cast(pa.float32()), float("nan")).to_numpy(
-        zero_copy_only=False
-    )
+    values: NDArray[np.float32] = column.cast(pa.float32()).to_numpy(zero_copy_only=False)
     return values
 
 
 def _slots(column: pa.Array, slot_of: Mapping[str, int]) -> NDArray[np.int64]:
     """Return each value's slot, 0 for null and for what has none. Looks up every distinct value once."""
-    encoded = column.cast(pa.string()).dictionary_encode()
-    known = [slot_of.get(value, 0) for value in encoded.dictionary.to_pylist()]
-    slots = np.array([*known, 0], dtype=np.int64)
-    places = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)  # -1: the 0 at the end
-    found: NDArray[np.int64] = slots[places]
+    encoded = column.cast(pa.string()).dictionary_encode(null_encoding="encode")
+    slots = [slot_of.get(value, 0) for value in encoded.dictionary.to_pylist()]
+    found: NDArray[np.int64] = np.array(slots, dtype=np.int64)[encoded.indices.to_numpy()]
     return found
