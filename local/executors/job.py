@@ -66,13 +66,12 @@ class Job:
             ]
             sinks = [self._sink(journal) for journal in journals]
             started = [host.start(command, sink, sink) for host, sink in zip(hosts, sinks, strict=True)]
-            verdict = wait(started, seconds=self.limit_seconds, stopped=self.stop.is_set, tick=tick)
-            first = next((index for index, one in enumerate(started) if (one.poll() or 0) > 0), None)
+            ending = wait(started, seconds=self.limit_seconds, stopped=self.stop.is_set, tick=tick)
             codes = [process.close() for process in started]
-            if verdict == "ended" and any(codes):
-                index = next(i for i, code in enumerate(codes) if code) if first is None else first
-                raise JobError(_reason(hosts[index], codes[index], list(journals[index].tail)))
-        return verdict
+        if ending.how == "failed":
+            place = ending.culprit
+            raise JobError(_reason(hosts[place], codes[place], list(journals[place].tail)))
+        return ending.how
 
     def _sink(self, journal: Journal) -> Callable[[str], None]:
         def take(line: str) -> None:

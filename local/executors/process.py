@@ -9,8 +9,9 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 JOB = "MILLRACE_JOB"
 """Environment variable that marks every process of one job, however deep it was started."""
@@ -109,14 +110,17 @@ class Process:
         return self._process.poll()
 
     def close(self) -> int:
-        """Wait for the command, end what it left behind, read its last lines; return the exit code."""
+        """Wait for the command, end what it left behind, read its last lines; return the exit code.
+
+        A command that a signal ended has the code that a shell gives it: 128 and the signal's number.
+        """
         code = self._process.wait()
         end(marked(JOB, self.mark))
         for reader in self._readers:
             reader.join(timeout=5)
         with _lock:
             _running.discard(self)
-        return code
+        return code if code >= 0 else 128 - code
 
     def kill(self) -> None:
         """End the command and everything it started."""
@@ -124,6 +128,14 @@ class Process:
         if self.poll() is None and self._process.pid not in pids:
             pids.append(self._process.pid)
         end(pids)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a job's processes ended; ``culprit`` is the place of the first that failed."""
+
+    how: Literal["ended", "failed", "timeout", "stopped"]
+    culprit: int = 0
 
 
 def _read(stream: IO[str] | None, sink: Callable[[str], None]) -> threading.Thread:
@@ -138,25 +150,30 @@ def _read(stream: IO[str] | None, sink: Callable[[str], None]) -> threading.Thre
 
 def wait(
     processes: Sequence[Process], *, seconds: float, stopped: Callable[[], bool], tick: Callable[[], None]
-) -> str:
+) -> Ending:
     """Wait for ``processes``; if one fails, or time is up, or ``stopped()``, end the others.
 
-    ``tick`` is called a few times a second meanwhile. Returns "ended", "timeout" or "stopped".
+    ``tick`` is called a few times a second meanwhile.
     """
     deadline = time.monotonic() + seconds
-    verdict = "ended"
     while any(process.poll() is None for process in processes):
-        if stopped():
-            verdict = "stopped"
-        elif time.monotonic() > deadline:
-            verdict = "timeout"
-        elif not any(process.poll() for process in processes):
-            tick()
-            time.sleep(0.1)
-            continue
-        for process in processes:
-            process.kill()
-    return verdict
+        ending = _early(processes, time.monotonic() > deadline, stopped())
+        if ending is not None:
+            for process in processes:
+                process.kill()
+            return ending
+        tick()
+        time.sleep(0.1)
+    return _early(processes, False, False) or Ending("ended")
+
+
+def _early(processes: Sequence[Process], overdue: bool, stopped: bool) -> Ending | None:
+    failed = next((index for index, process in enumerate(processes) if process.poll()), None)
+    if failed is not None:
+        return Ending("failed", failed)
+    if stopped:
+        return Ending("stopped")
+    return Ending("timeout") if overdue else None
 
 
 def end_all() -> None:

@@ -12,6 +12,7 @@ import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -102,8 +103,8 @@ class Run:
             stdout=out.write,
             stderr=err.write,
         )
-        verdict = wait([process], seconds=self.timeout_seconds, stopped=self.stopped, tick=lambda: None)
-        return verdict, process.close()
+        ending = wait([process], seconds=self.timeout_seconds, stopped=self.stopped, tick=lambda: None)
+        return ending.how, process.close()
 
     def _settle(self, verdict: str, code: int, tail: list[str]) -> None:
         for mirror in self.mirrors:
@@ -129,23 +130,19 @@ class Run:
             "PYTHONPATH": os.pathsep.join(packages),
             "PYTHONUNBUFFERED": "1",
             "SPARK_CONF_DIR": str(self._configuration()),
+            "SPARK_LOCAL_DIRS": str(self._folder("scratch")),
             "SPARK_LOCAL_IP": "127.0.0.1",
             "TZ": "UTC",
         }
 
     def _configuration(self) -> Path:
         folder = self._folder("conf")
-        settings = {**_DEFAULTS, **self._folders(), **_mounts(self.folder / "s3"), **_conf(self.arguments)}
+        warehouse = {"spark.sql.warehouse.dir": self._folder("warehouse").as_uri()}
+        settings = {**_DEFAULTS, **warehouse, **_mounts(self.folder / "s3"), **_conf(self.arguments)}
         lines = [f"{name} {value}" for name, value in settings.items()]
         (folder / "spark-defaults.conf").write_text("\n".join(lines) + "\n")
         (folder / "log4j2.properties").write_text(_LOG4J)
         return folder
-
-    def _folders(self) -> dict[str, str]:
-        return {
-            "spark.local.dir": str(self._folder("scratch")),
-            "spark.sql.warehouse.dir": self._folder("warehouse").as_uri(),
-        }
 
     def _folder(self, name: str) -> Path:
         folder = self.folder / name
@@ -156,19 +153,16 @@ class Run:
         return storage.download(uri, self._folder("code"))[0]
 
 
-class _listed:  # noqa: N801 - used like a function
-    """Makes a run known to ``flush`` while it runs."""
-
-    def __init__(self, run: Run) -> None:
-        self.run = run
-
-    def __enter__(self) -> None:
+@contextmanager
+def _listed(run: Run) -> Iterator[None]:
+    """Make a run known to ``flush`` while it runs."""
+    with _lock:
+        _active.add(run)
+    try:
+        yield
+    finally:
         with _lock:
-            _active.add(self.run)
-
-    def __exit__(self, *_: object) -> None:
-        with _lock:
-            _active.discard(self.run)
+            _active.discard(run)
 
 
 def flush() -> None:
