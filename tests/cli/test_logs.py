@@ -9,7 +9,7 @@ from botocore.stub import Stubber
 
 from cli.commands import logs
 from cli.errors import CliError
-from cli.job_lines import identity, metrics, read
+from cli.job_lines import identity, read, telling
 from cli.log_sources import PARTS, Source, sources
 from cli.session import Session, session
 
@@ -92,7 +92,14 @@ def test_a_group_that_is_not_there_yet_is_empty() -> None:
         ("[rank 0] millrace rows=7", "rows=7"),
         ("starting millrace in /opt", ""),
         ("epoch=3", ""),
+        ('{"event": "started", "stage": "clean flights"}', "clean flights …"),
+        (
+            '{"event": "finished", "stage": "clean flights", "seconds": 62.4, "read": 9, "reasons": {"x": 1}}',
+            "clean flights: 1 min 02 s · read 9",
+        ),
+        ('{"level": "INFO", "message": "request"}', ""),
+        ("{not json", ""),
     ],
 )
-def test_metric_lines_are_told_from_other_lines(line: str, found: str) -> None:
-    assert metrics(line) == found
+def test_lines_that_tell_of_progress_are_told_from_others(line: str, found: str) -> None:
+    assert telling(line) == found
