@@ -240,7 +240,11 @@ class Release(cdk.Stack):
 
     def _let_keep_books(self, role: iam.Role) -> None:
         """The lock and the two pointers."""
-        access.allow(role, ("dynamodb:PutItem", "dynamodb:DeleteItem"), self.registry.releases.table_arn)
+        access.allow(
+            role,
+            ("dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"),
+            self.registry.releases.table_arn,
+        )
         names = (self.registry.layer_parameter_name, self.registry.champion_parameter_name)
         access.allow(
             role,
