@@ -81,10 +81,14 @@ def choose(known: Sequence[Package], asked: str) -> Package:
 
 
 def metrics_text(metrics: Mapping[str, Any]) -> str:
-    """Give metrics in one line: ``test_auc 0.7193 · test_log_loss 0.5012``; whole numbers stay whole."""
+    """Give the metrics on the test split, or all where none is named so, in one line.
+
+    For example ``test_auc 0.7193 · test_rows 71000``.
+    """
+    shown = {name: value for name, value in metrics.items() if name.startswith("test_")} or metrics
     return " · ".join(
         f"{name} {value:.4f}" if isinstance(value, float) else f"{name} {value}"
-        for name, value in metrics.items()
+        for name, value in shown.items()
         if not isinstance(value, dict)
     )
 

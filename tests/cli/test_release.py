@@ -53,6 +53,7 @@ def test_a_model_that_does_not_exist_is_told() -> None:
 
 def test_metrics_are_told_in_one_line() -> None:
     assert metrics_text(METRICS) == "auc 0.7193 · rows 71000"
+    assert metrics_text({"validate_auc": 0.74, "test_auc": 0.72}) == "test_auc 0.7200"
 
 
 def test_a_package_is_described_with_the_metrics_of_its_verdict(here: Session, sagemaker: Stubber) -> None:
