@@ -22,6 +22,7 @@ log = logging.getLogger("millrace.glue")
 
 Handler = Callable[..., Awaitable[Any]]
 ENDED = {"SUCCEEDED", "FAILED", "TIMEOUT", "STOPPED", "ERROR"}
+_starting = threading.Lock()
 _POINTS_TO_DATA = {"CreateTable", "UpdateTable", "CreatePartition", "BatchCreatePartition"}
 
 
@@ -54,10 +55,20 @@ def start_job_run(data: dict[str, Any]) -> Any:
             "InvalidInputException", "the local environment runs glueetl (Spark) jobs only", 400
         )
     run = _record(job, data)
-    glue._job_runs.setdefault(job["Name"], []).append(run)
+    with _starting:
+        runs = glue._job_runs.setdefault(job["Name"], [])
+        if sum(1 for other in runs if other["JobRunState"] not in ENDED) >= _most_at_once(job):
+            return error_response_json(
+                "ConcurrentRunsExceededException", f"Concurrent runs exceeded for {job['Name']}", 400
+            )
+        runs.append(run)
     context = contextvars.copy_context()
     threading.Thread(target=context.run, args=(_execute, job, run), daemon=True).start()
     return json_response({"JobRunId": run["Id"]})
+
+
+def _most_at_once(job: dict[str, Any]) -> int:
+    return int((job.get("ExecutionProperty") or {}).get("MaxConcurrentRuns", 1))
 
 
 def _record(job: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from local.executors import process
 from tests.local.conftest import eventually
@@ -128,11 +129,13 @@ def test_given_a_script_that_raises_when_run_then_its_error_is_the_runs_message(
     assert said(aws, run) == ["started"]
 
 
-def test_given_a_run_that_lasts_when_stopped_then_its_process_ends(
+def test_given_a_run_that_lasts_when_stopped_then_its_process_ends_and_until_then_it_is_alone(
     aws: AWS, start: Callable[..., tuple[str, str]]
 ) -> None:
     run = start("import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(99)")
     pid = int(eventually(lambda: _said_if_any(aws, run))[0])
+    with pytest.raises(ClientError, match="ConcurrentRunsExceededException"):
+        aws("glue").start_job_run(JobName=run[0])
 
     aws("glue").batch_stop_job_run(JobName=run[0], JobRunIds=[run[1]])
 
