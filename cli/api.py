@@ -86,11 +86,11 @@ def ask(url: str, token: str, body: bytes | None = None) -> Answer:
     return call(url, {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}, body)
 
 
-def curl(url: str, body: bytes | None = None, flags: str = "") -> str:
-    """Give the same call for a shell; ``flags`` choose the environment that the token is for."""
+def curl(url: str, body: bytes | None = None, *, printer: str) -> str:
+    """Give the same call for a shell; ``printer`` is the command there that prints an access token."""
     parts = [
         f"curl --silent --show-error {shlex.quote(url)}",
-        f'--header "Authorization: Bearer $(millrace token{flags})"',
+        f'--header "Authorization: Bearer $({printer})"',
     ]
     if body is not None:
         parts += ["--header 'Content-Type: application/json'", f"--data {shlex.quote(body.decode())}"]

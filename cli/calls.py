@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli import api, records
@@ -51,7 +55,16 @@ def show(session: Session, voice: Voice, call: Call, names: Mapping[str, str]) -
     if answer.status != call.expected:
         raise api.problem(answer, call.url)
     voice.say(f"the API answers {answer.status}: {json.dumps(answer.content, ensure_ascii=False)}")
-    result(f"\nAPI  {names['api_url']}\n\n{api.curl(call.url, call.body, session.env_flag)}")
+    result(f"\nAPI  {names['api_url']}\n\n{api.curl(call.url, call.body, printer=token_command(session))}")
+
+
+def token_command(session: Session) -> str:
+    """Give the command that prints a token, so that it works in any folder of any new shell."""
+    script = Path(sys.executable).with_name("millrace")
+    port = (
+        f"MILLRACE_PORT={session.settings.port} " if session.local and "MILLRACE_PORT" in os.environ else ""
+    )
+    return f"{port}{shlex.quote(str(script))} token{session.env_flag}"
 
 
 def answered(call: Call, token: str) -> api.Answer:

@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 
     from contract.schema import Contract
 
+DEFAULT = "local"
 LOCAL_KEYS = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
 LOCAL_REGION = "us-east-1"
 
 
 def chosen(env: str | None) -> str:
     """Give the name of the environment: what was asked for, else MILLRACE_ENV, else ``local``."""
-    return env or os.environ.get("MILLRACE_ENV") or "local"
+    return env or os.environ.get("MILLRACE_ENV") or DEFAULT
 
 
 def only(workloads: tuple[str, ...], asked: str | None, env: str) -> str:
@@ -87,8 +88,8 @@ class Session:
 
     @property
     def env_flag(self) -> str:
-        """What chooses the same environment again; empty where it is the default."""
-        return "" if self.env == chosen(None) else f" --env {self.env}"
+        """What chooses the same environment again, in any shell; empty where nothing is needed."""
+        return "" if self.env == chosen(None) == DEFAULT else f" --env {self.env}"
 
     @property
     def flags(self) -> str:

@@ -14,7 +14,7 @@ def test_the_address_appends_the_route() -> None:
 
 def test_the_pasted_call_survives_a_shell_whatever_the_records_hold() -> None:
     body = b'{"records": [{"name": "O\'Hare $(rm) `x` \\\\ \\"q\\""}]}'
-    words = shlex.split(curl(URL, body, " --env dev"))
+    words = shlex.split(curl(URL, body, printer="millrace token --env dev"))
     assert words[0] == "curl"
     assert words[words.index("--data") + 1] == body.decode()
     assert URL in words

@@ -41,3 +41,6 @@ def test_flags_name_what_is_not_the_default(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.delenv("MILLRACE_ENV", raising=False)
     assert session("local").flags == ""
     assert session("dev").flags == " --env dev"
+    monkeypatch.setenv("MILLRACE_ENV", "dev")
+    assert session("dev").flags == " --env dev"
+    assert session("local").flags == " --env local"
