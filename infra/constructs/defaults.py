@@ -134,4 +134,5 @@ RETENTION = {
     2557: logs.RetentionDays.SEVEN_YEARS,
     2922: logs.RetentionDays.EIGHT_YEARS,
     3288: logs.RetentionDays.NINE_YEARS,
+    3653: logs.RetentionDays.TEN_YEARS,
 }

@@ -16,8 +16,8 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as sfn
 
-from infra.constructs.defaults import Defaults, key_defaults, secure_defaults
-from infra.settings import Settings
+from infra.constructs.defaults import RETENTION, Defaults, key_defaults, secure_defaults
+from infra.settings import LOG_DAYS, Settings
 from tests.infra.conftest import Template, only, properties, resources
 
 
@@ -127,6 +127,10 @@ def test_data_outlives_its_stack_only_where_the_environment_keeps_it(retain: boo
         for name, resource in resources(template, kind).items():
             if not name.startswith("Received"):
                 assert resource["DeletionPolicy"] == ("Retain" if retain else "Delete"), name
+
+
+def test_every_retention_period_that_settings_take_is_one_that_cdk_knows() -> None:
+    assert tuple(RETENTION) == LOG_DAYS
 
 
 def test_what_a_caller_says_comes_first() -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from contract.load import workload
 from infra import machines
-from tests.infra.conftest import Synthesis, Template, as_list, only, properties, statements
+from infra.settings import Alarms, Training, load
+from tests.infra.conftest import Synthesis, Template, as_list, only, properties, statements, synthesise
 
 
 @pytest.fixture(scope="module")
@@ -129,3 +131,26 @@ def test_given_the_preprocessing_role_then_it_writes_only_its_workloads_runs_and
     (catalog,) = [item for item in found if "glue:UpdateTable" in as_list(item["Action"])]
     tables = [text for text in map(json.dumps, catalog["Resource"]) if "table/" in text]
     assert all("table/millrace_dev_flights/*" in text for text in tables)
+
+
+@pytest.fixture(scope="module")
+def unusual(tmp_path_factory: pytest.TempPathFactory) -> Synthesis:
+    """An environment that trains on spot machines with GPUs, and tells somebody by mail."""
+    training = Training(instance="ml.g5.xlarge", instances=4, minutes=30, spot=True)
+    settings = replace(load("dev"), training=training, alarms=Alarms(email="ops@example.com"))
+    return synthesise(settings, tmp_path_factory.mktemp("unusual") / "cdk.out")
+
+
+def test_given_gpus_and_spot_then_image_volume_and_waiting_follow(unusual: Synthesis) -> None:
+    filled = machine(unusual.template("flights", "pipeline"))["DefinitionSubstitutions"]
+    assert "-cu133-" in json.dumps(filled["Image"])
+    assert filled["TrainingVolumeKey"] == ""
+    assert filled["PackageVolumeKey"] != ""
+    assert (filled["TrainingInstances"], filled["TrainingSpot"]) == ("4", "true")
+    assert (filled["TrainingSeconds"], filled["TrainingWaitSeconds"]) == ("1800", "3600")
+
+
+def test_given_an_address_then_the_topic_writes_to_it(unusual: Synthesis, dev: Synthesis) -> None:
+    mail = only(unusual.template("foundation"), "AWS::SNS::Subscription")
+    assert (mail["Protocol"], mail["Endpoint"]) == ("email", "ops@example.com")
+    assert properties(dev.template("foundation"), "AWS::SNS::Subscription") == []
