@@ -75,7 +75,7 @@ def test_given_a_gathering_that_fails_then_nothing_half_done_is_left(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(code.shutil, "copyfile", interrupted)
+    monkeypatch.setattr("shutil.copyfile", interrupted)
     with pytest.raises(KeyboardInterrupt):
         code.preprocess_code(repository)
     assert list((repository / ".millrace" / "build" / "code").iterdir()) == []
