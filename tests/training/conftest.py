@@ -10,7 +10,7 @@ from tests.training.hosts import host_folder, train
 from tests.training.parcels import Run, make_run
 
 HOSTS = ["127.0.0.1", "127.0.0.2"]
-LONG = {"epochs": "12", "patience": "12", "batch_rows": "64"}
+LONG = {"epochs": "10", "patience": "10", "learning_rate": "0.005"}
 """Hyperparameters of a training long enough to be interrupted."""
 
 

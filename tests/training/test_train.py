@@ -12,6 +12,7 @@ import torch
 from tests.training.conftest import HOSTS, LONG
 from tests.training.hosts import children, finish, host_folder, kill, result, running, train, wait_until
 from tests.training.parcels import Run
+from training.train.launch import main
 
 pytestmark = pytest.mark.torch
 
@@ -81,9 +82,14 @@ def test_an_unknown_hyperparameter_fails_with_its_name_as_the_reason(run: Run, t
     assert "settings.py" in "\n".join(rest), "the traceback follows"
 
 
-def test_a_host_that_is_not_among_the_hosts_fails(run: Run, tmp_path: Path) -> None:
+def test_a_host_that_is_not_among_the_hosts_fails(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     base = host_folder(tmp_path, run, ["algo-1"], "algo-2")
-    assert train([base]) == [1]
+    monkeypatch.setenv("SAGEMAKER_BASE_DIR", str(base))
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
     assert "current_host algo-2 is not among hosts algo-1" in (base / "output/failure").read_text()
 
 
