@@ -70,7 +70,7 @@ def allow_metrics(role: iam.Role, *namespaces: str) -> None:
     acknowledge(
         role,
         "IAM5[Resource::*]",
-        "PutMetricData has no resource type; the namespace condition bounds it instead.",
+        "A condition bounds metrics by namespace; signing in to a registry takes no resource.",
     )
 
 

@@ -210,7 +210,7 @@ class Pipeline(cdk.Stack):
             ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"),
             repository,
         )
-        # Signing in to a registry has no resource type; allow_metrics acknowledges the same finding.
+        # Signing in to a registry takes no resource; allow_metrics acknowledges the finding.
         access.allow(role, ("ecr:GetAuthorizationToken",), "*")
 
     # ---- the machine --------------------------------------------------------------------------
