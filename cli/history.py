@@ -17,6 +17,8 @@ AFTERMATH = frozenset(
         "KeepResumePoint",
         "Notify",
         "Undo",
+        "RenewLockToUndo",
+        "WhatToUndo",
         "SeeAlias",
         "AliasMoved",
         "RestoreAlias",

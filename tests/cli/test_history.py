@@ -4,7 +4,11 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from cli.history import Failure, innermost, lines, root_cause, states
+import pytest
+
+from cli.history import AFTERMATH, Failure, innermost, lines, root_cause, states
+from cli.runs import REMEDIES
+from infra.machines import definition
 
 START = datetime(2026, 11, 24, 5, 32, tzinfo=UTC)
 
@@ -139,3 +143,24 @@ def test_root_cause_without_a_cause_of_the_execution_is_the_task_s() -> None:
 
 def test_an_empty_history_has_a_root_cause_too() -> None:
     assert root_cause([]) == ("", "no cause was given")
+
+
+def test_the_states_that_are_named_here_stand_in_the_machines() -> None:
+    names = {name: set(json.loads(definition(name))["States"]) for name in ("train", "release")}
+    assert names["train"] | names["release"] >= AFTERMATH
+    assert names["train"] >= set(REMEDIES)
+
+
+@pytest.mark.parametrize("name", ["train", "release"])
+def test_what_follows_a_failure_is_not_taken_for_its_cause(name: str) -> None:
+    states_of = json.loads(definition(name))["States"]
+    todo = ["KeepResumePoint", "Undo", "NotifyFailure", "Notify"]
+    reached: set[str] = set()
+    while todo:
+        state = states_of.get(here := todo.pop(), {})
+        if here in states_of and here not in reached:
+            reached.add(here)
+            todo += [state["Next"]] if "Next" in state else []
+            todo += [state["Default"]] if "Default" in state else []
+            todo += [each["Next"] for each in (*state.get("Catch", ()), *state.get("Choices", ()))]
+    assert reached <= AFTERMATH
