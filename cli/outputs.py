@@ -74,4 +74,4 @@ def deploy_hint(session: Session) -> str:
     """Say how to deploy this environment."""
     if session.local:
         return "deploy the environment: millrace up"
-    return f"deploy the environment: npx cdk deploy -c env={session.env} --all"
+    return f"deploy the environment: cdk deploy -c env={session.env} --all"

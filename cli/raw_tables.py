@@ -80,16 +80,17 @@ def installed(source: Source) -> Path:
 
 
 def find(tables: Mapping[str, Table], folder: Path) -> list[RawFile]:
-    """Find the file of every table in ``folder``, zipped or not, whichever of them the contract names.
+    """Find the file of every table in ``folder`` or in its sub-folder ``<table>``, zipped or not.
 
     Raises `CliError` that names every table without a file.
     """
     found, missing = [], []
     for name, table in tables.items():
         choices = (table.file, table.file.removesuffix(".zip"), f"{table.file}.zip")
-        path = next((folder / choice for choice in choices if (folder / choice).is_file()), None)
+        places = [place / choice for place in (folder, folder / name) for choice in choices]
+        path = next((place for place in places if place.is_file()), None)
         if path is None:
-            missing.append(f"table {name}: no file {table.file}")
+            missing.append(f"table {name}: no file {table.file} or {name}/{table.file}")
         else:
             found.append(RawFile(name, path, member(path) if path.suffix == ".zip" else ""))
     if missing:

@@ -34,7 +34,9 @@ LIMITS = (
     Limit("Dashboards", "they are stored; nothing draws them, and metric maths is not computed."),
     Limit("Alarms", "those on one metric ring, within seconds; those on metric maths never do."),
     Limit("E-mail", "SNS keeps a subscription by e-mail; no mail is sent."),
-    Limit("Redrive", "a failed execution cannot be resumed in place; start a new one."),
+    Limit(
+        "Redrive", "an execution cannot be redriven in place; `millrace train --resume` goes on in a new one."
+    ),
     Limit("Time-outs", "tasks time out; the time-out of a whole state machine is not applied."),
     Limit("Catalog", "Glue tables are stored and listed; Athena's queries are not answered from them."),
     Limit("Other SageMaker calls", "models and endpoints are only written down, by moto; none serves."),

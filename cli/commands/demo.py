@@ -29,7 +29,7 @@ def demo(*, env: str | None = None, workload: str | None = None) -> None:
     """
     here, voice = session(env, workload), Voice()
     if not here.local:
-        remedy = "on AWS: npx cdk deploy, then millrace ingest, millrace train, millrace predict"
+        remedy = "on AWS: cdk deploy, then millrace ingest, millrace train, millrace predict"
         raise CliError("the demo runs on this machine only", f"the environment {here.env}", remedy)
     began = time.monotonic()
     for number, (title, act) in enumerate(steps(here, voice), 1):

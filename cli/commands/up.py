@@ -19,7 +19,7 @@ def up(*, env: str | None = None, keep: bool = False) -> None:
     """
     here, voice = session(env, any_workload=True), Voice()
     if not here.local:
-        remedy = f"deploy it with the CDK: npx cdk deploy -c env={here.env} --all"
+        remedy = f"deploy it with the CDK: cdk deploy -c env={here.env} --all"
         raise CliError("only environments on this machine are started", f"the environment {here.env}", remedy)
     bring_up(here, voice, keep=keep)
     for workload in here.settings.workloads:

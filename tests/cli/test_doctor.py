@@ -27,7 +27,7 @@ def levels(found: checks.Checks) -> list[str]:
 
 def test_an_account_without_bootstrap_fails_with_the_command_that_mends_it(here: Session) -> None:
     (check,) = checks.bootstrap(here)
-    assert (check.level, check.remedy) == ("fail", "run: npx cdk bootstrap")
+    assert (check.level, check.remedy) == ("fail", "run: cdk bootstrap")
 
 
 @pytest.mark.parametrize(("version", "level"), [("21", "ok"), ("5", "fail")])
@@ -95,7 +95,7 @@ def test_doctor_ends_with_1_where_a_check_fails(
     assert told.out.splitlines() == [
         "ok    credentials: arn:aws:sts::123456789012:user/moto in us-east-1",
         f"FAIL  CDK bootstrap: no parameter {checks.BOOTSTRAP}",
-        "      → run: npx cdk bootstrap",
+        "      → run: cdk bootstrap",
     ]
     assert "problem: 1 of the checks failed" in told.err
 

@@ -57,6 +57,12 @@ def test_headers_are_compared_with_the_contract(columns: list[str], faults: list
     assert check_header(columns, list(COLUMNS)) == faults
 
 
+def test_a_table_may_lie_in_a_folder_of_its_own(folder: Path) -> None:
+    (folder / "weather").mkdir()
+    moved = (folder / "weather.csv").rename(folder / "weather" / "weather.csv")
+    assert find(TABLES, folder)[0].path == moved
+
+
 def test_a_zipped_table_is_found_and_read_from_inside(folder: Path) -> None:
     weather, flights = find(TABLES, folder)
     assert (weather.name, flights.name) == ("weather.csv", "flights.csv")
@@ -83,7 +89,8 @@ def test_every_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(CliError) as refused:
         find(TABLES, tmp_path)
     assert (
-        refused.value.problem == "table weather: no file weather.csv\ntable flights: no file flights.csv.zip"
+        refused.value.problem == "table weather: no file weather.csv or weather/weather.csv\n"
+        "table flights: no file flights.csv.zip or flights/flights.csv.zip"
     )
 
 
