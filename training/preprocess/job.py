@@ -24,6 +24,8 @@ SESSION = {
     "spark.sql.ansi.enabled": "false",
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     "spark.sql.csv.parser.columnPruning.enabled": "false",
+    # HotSpot compiles no method above 8,000 bytes: larger generated ones would stay interpreted.
+    "spark.sql.codegen.hugeMethodLimit": "8000",
 }
 
 
@@ -148,10 +150,7 @@ class Run:
             rows = features(self.spark, self.contract, self.tables)
             labelled = rows.join(labels(self.contract, self.tables), ID)
             divided = split.split_by_time(labelled, self.contract.split).persist(StorageLevel.MEMORY_AND_DISK)
-            self.facts = {
-                "unlabelled": divided.where(f"{LABEL} is null").count(),
-                "outside_split": divided.where(f"{LABEL} is not null and {split.SPLIT} is null").count(),
-            }
+            self.facts = split.left_out(divided)
             facts.update(self.facts)
         return divided
 

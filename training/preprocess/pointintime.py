@@ -22,7 +22,7 @@ from training.preprocess.quality import Verdict
 
 BEHIND = timedelta(days=14)
 AHEAD = timedelta(days=2)
-ENOUGH = 20
+ENOUGH = 10
 """Examples to compare; where moments are shared by few, so many cut-offs are tried, but no more than"""
 CUT_OFFS = 3
 TOLERANCE = 1e-5
@@ -64,7 +64,7 @@ def _changes(
 ) -> dict[str, int]:
     """Per feature, how many examples of ``moment`` have another value."""
     times = _times_around(rows, moment)
-    near = {name: _near(contract, table, times) for name, table in tables.items()}
+    near = {name: _near(contract, table, times).cache() for name, table in tables.items()}
     emptied = {name: _emptied(contract.tables[name], table, moment) for name, table in near.items()}
     then = features(spark, contract, emptied).alias("then")
     now = features(spark, contract, near).where(F.unix_micros(TIME) == moment).alias("now")
@@ -72,6 +72,8 @@ def _changes(
     changed = [F.count_if(_differs(name)).alias(name) for name in contract.features]
     row = pairs.agg(*changed).first()
     assert row is not None
+    for table in near.values():
+        table.unpersist()
     return row.asDict()
 
 

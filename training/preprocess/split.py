@@ -29,5 +29,16 @@ def usable(rows: DataFrame) -> DataFrame:
     return rows.where(F.col(LABEL).isNotNull() & F.col(SPLIT).isNotNull())
 
 
+def left_out(rows: DataFrame) -> dict[str, int]:
+    """How many rows are not usable, and why."""
+    unlabelled = F.col(LABEL).isNull()
+    counts = rows.agg(
+        F.count_if(unlabelled).alias("unlabelled"),
+        F.count_if(~unlabelled & F.col(SPLIT).isNull()).alias("outside_split"),
+    ).first()
+    assert counts is not None
+    return counts.asDict()
+
+
 def _midnight(day: date) -> Column:
     return F.lit(datetime(day.year, day.month, day.day, tzinfo=UTC))
