@@ -15,7 +15,8 @@ from infra.constructs.acknowledge import acknowledge, acknowledge_resource
 READ = ("s3:GetObject",)
 WRITE = ("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload")
 DECRYPT = ("kms:Decrypt", "kms:DescribeKey")
-ENCRYPT = (*DECRYPT, "kms:GenerateDataKey")
+ENCRYPT = (*DECRYPT, "kms:Encrypt", "kms:GenerateDataKey")
+"""SageMaker and Glue ask for Encrypt of the roles of jobs that write under a key."""
 NAME_THEIR_SOURCE = frozenset({"lambda.amazonaws.com", "sagemaker.amazonaws.com", "states.amazonaws.com"})
 """Services that are known to say for which account they take on a role. Glue is not among them."""
 
@@ -40,7 +41,14 @@ def allow_objects(role: iam.Role, bucket: s3.IBucket, prefix: str, *, write: boo
     """Let ``role`` read (or also write) the objects under ``prefix/`` and list their names."""
     objects = bucket.arn_for_objects(f"{prefix}/*")
     allow(role, WRITE if write else READ, objects)
-    allow(role, ("s3:ListBucket",), bucket.bucket_arn, StringLike={"s3:prefix": [prefix, f"{prefix}/*"]})
+    # S3 says that an object is missing (404, not 403) only to who may list, and a request for one object has
+    # no prefix: without IfExists, looking for a file of a folder's name would end a Spark job.
+    allow(
+        role,
+        ("s3:ListBucket",),
+        bucket.bucket_arn,
+        StringLikeIfExists={"s3:prefix": [prefix, f"{prefix}/*"]},
+    )
     if bucket.encryption_key:
         allow(role, ENCRYPT if write else DECRYPT, bucket.encryption_key.key_arn)
     acknowledge_resource(

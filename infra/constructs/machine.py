@@ -37,5 +37,5 @@ class Machine(Construct):
         acknowledge(
             self.role,
             "IAM5[Resource::*]",
-            "Log delivery and X-Ray have no resource types; everything else names its resource.",
+            "Log delivery, X-Ray and a layer's list of versions take no resource; all else names its own.",
         )

@@ -81,11 +81,9 @@ class Pipeline(cdk.Stack):
         script = assets.Asset(self, "PreprocessScript", path=str(code.glue_script()))
         packages = assets.Asset(self, "PreprocessCode", path=str(code.preprocess_code()))
         prefix = self.settings.logs(self.workload, "preprocess")
-        groups = [
+        for kind in LOG_KINDS:
             logs.LogGroup(self, f"Preprocess{kind.title()}", log_group_name=f"{prefix}/{kind}")
-            for kind in LOG_KINDS
-        ]
-        role = self._build_preprocess_role([script, packages], groups)
+        role = self._build_preprocess_role([script, packages], prefix)
         return glue.CfnJob(
             self,
             "Preprocess",
@@ -103,6 +101,8 @@ class Pipeline(cdk.Stack):
                 "--enable-metrics": "true",
                 "--enable-observability-metrics": "true",
                 "--custom-logGroup-prefix": prefix,
+                # Not an argument of Glue's: the script hands it to boto3.
+                "--region": self.region,
             },
             worker_type=glue_settings.worker,
             number_of_workers=glue_settings.workers,
@@ -134,25 +134,37 @@ class Pipeline(cdk.Stack):
             ),
         )
 
-    def _build_preprocess_role(self, files: list[assets.Asset], groups: list[logs.LogGroup]) -> iam.Role:
+    def _build_preprocess_role(self, files: list[assets.Asset], log_prefix: str) -> iam.Role:
         role = access.service_role(
             self, "PreprocessRole", "glue.amazonaws.com", description="What the preprocessing job may do"
         )
-        lake = self.foundation.lake
         for file in files:
             access.allow_asset(role, file)
-        access.allow_objects(role, lake, f"{self.workload}/raw")
-        access.allow_objects(role, lake, self.runs, write=True)
-        # Spark's S3 file system marks folders with objects named so, beside them.
-        singles = (f"{self.workload}/published.json", f"{self.workload}_$folder$", f"{self.runs}_$folder$")
-        access.allow(role, access.WRITE, *map(lake.arn_for_objects, singles))
-        for group, kind in zip(groups, LOG_KINDS, strict=True):
-            access.allow_logs(role, group)
-            name = f"{self.settings.logs(self.workload, 'preprocess')}/{kind}"
-            access.allow(role, ("logs:AssociateKmsKey",), self._arn("logs", f"log-group:{name}"))
+        self._let_lake(role)
+        self._let_glue_logs(role, log_prefix)
         access.allow_metrics(role, "Glue")
         self._let_catalog(role)
         return role
+
+    def _let_lake(self, role: iam.Role) -> None:
+        """What S3A asks for, the file system behind ``s3://`` since Glue 5.1."""
+        lake = self.foundation.lake
+        # It looks for a file and for a folder of every name before it reads or writes there.
+        access.allow_objects(role, lake, self.workload)
+        access.allow_objects(role, lake, self.runs, write=True)
+        # Where a folder has no objects yet it looks at those above, and marks some by an object named so.
+        access.allow(role, access.READ, lake.arn_for_objects(self.workload))
+        singles = (f"{self.workload}/published.json", f"{self.workload}/")
+        access.allow(role, access.WRITE, *map(lake.arn_for_objects, singles))
+        # Its committers write by multipart uploads, and give up those that a failed task left.
+        access.allow(role, ("s3:GetBucketLocation", "s3:ListBucketMultipartUploads"), lake.bucket_arn)
+
+    def _let_glue_logs(self, role: iam.Role, prefix: str) -> None:
+        """Glue makes sure of its log groups and their key itself; their names begin with ``prefix``."""
+        groups = self._arn("logs", f"log-group:{prefix}/*")
+        actions = ("CreateLogGroup", "CreateLogStream", "PutLogEvents", "AssociateKmsKey")
+        access.allow(role, tuple(f"logs:{action}" for action in actions), groups)
+        acknowledge_resource(role, groups, "Glue adds to the prefix, which bounds the names.")
 
     def _let_catalog(self, role: iam.Role) -> None:
         """The tables of this database, and no other."""
@@ -196,12 +208,11 @@ class Pipeline(cdk.Stack):
 
     def _let_sagemaker_logs(self, role: iam.Role, name: str) -> None:
         """SageMaker decides the group's name; it is one per account and kind of job."""
-        streams = self._arn("logs", f"log-group:{name}:log-stream:*")
-        access.allow(
-            role, ("logs:CreateLogGroup", "logs:DescribeLogStreams"), self._arn("logs", f"log-group:{name}")
-        )
-        access.allow(role, ("logs:CreateLogStream", "logs:PutLogEvents"), streams)
-        acknowledge_resource(role, streams, "SageMaker names a job's log streams at run time.")
+        group = self._arn("logs", f"log-group:{name}")
+        # Calls that concern a whole group are judged by its name with and without what follows.
+        access.allow(role, ("logs:CreateLogGroup", "logs:DescribeLogStreams"), group, f"{group}:*")
+        access.allow(role, ("logs:CreateLogStream", "logs:PutLogEvents"), f"{group}:*")
+        acknowledge_resource(role, f"{group}:*", "SageMaker names a job's log streams at run time.")
 
     def _let_image(self, role: iam.Role) -> None:
         repository = f"arn:{self.partition}:ecr:{self.region}:{images.ACCOUNT}:repository/{images.REPOSITORY}"

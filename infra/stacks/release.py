@@ -25,7 +25,7 @@ from infra.stacks.serving import Serving
 
 APPROVED = "SageMaker Model Package State Change"
 """The event with which the registry says that a package's approval changed."""
-TABLE_KEY = ("kms:Encrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo", *access.ENCRYPT)
+TABLE_KEY = ("kms:ReEncryptFrom", "kms:ReEncryptTo", *access.ENCRYPT)
 """What DynamoDB does in its caller's name with the key of a table."""
 
 
@@ -220,7 +220,9 @@ class Release(cdk.Stack):
 
     def _let_change_layers(self, role: iam.Role) -> None:
         layer = self._arn("lambda", f"layer:{self.layer_name}")
-        access.allow(role, ("lambda:PublishLayerVersion", "lambda:ListLayerVersions"), layer)
+        access.allow(role, ("lambda:PublishLayerVersion",), layer)
+        # Listing takes no resource; the machine's role acknowledges the finding.
+        access.allow(role, ("lambda:ListLayerVersions",), "*")
         access.allow(role, ("lambda:GetLayerVersion", "lambda:DeleteLayerVersion"), f"{layer}:*")
         acknowledge_resource(
             role, f"{layer}:*", "Layers are numbered as they are published; the name bounds them."

@@ -34,11 +34,16 @@ def known(action: str) -> dict[str, Any] | None:
     return None if found is None else dict(found)
 
 
+def takes(action: str) -> list[str]:
+    """The types of resources that ``action`` takes."""
+    return list((known(action) or {}).get("Resources", ()))
+
+
 def unbounded(action: str, statement: dict[str, Any]) -> bool:
     """Whether ``action`` may be allowed on any resource: it takes none, or a condition bounds it."""
     if action in UNBOUNDED:
         return UNBOUNDED[action] in json.dumps(statement.get("Condition", {}))
-    return not (known(action) or {}).get("Resources")
+    return not takes(action)
 
 
 def allowed(template: Template) -> Iterator[dict[str, Any]]:
@@ -67,6 +72,16 @@ def test_given_an_environment_then_any_resource_is_allowed_only_where_the_servic
                 continue
             narrower = [action for action in as_list(statement["Action"]) if not unbounded(action, statement)]
             assert not narrower, f"{stack} allows {narrower} on any resource, though they take one"
+
+
+def test_given_an_action_without_resources_then_it_is_allowed_on_any(each: Synthesis) -> None:
+    """Where the service takes no resource, a statement that names one allows nothing."""
+    for stack, template in each.templates().items():
+        for statement in allowed(template):
+            if "*" in as_list(statement["Resource"]):
+                continue
+            vain = [action for action in as_list(statement["Action"]) if not takes(action)]
+            assert not vain, f"{stack} allows {vain} on named resources, which these do not take"
 
 
 def test_given_an_environment_then_no_role_has_a_managed_policy_or_trusts_an_account(each: Synthesis) -> None:

@@ -125,12 +125,50 @@ def test_given_the_preprocessing_role_then_it_writes_only_its_workloads_runs_and
         assert key in (
             "/flights/runs/*",
             "/flights/published.json",
-            "/flights_$folder$",
-            "/flights/runs_$folder$",
+            "/flights/",
         )
     (catalog,) = [item for item in found if "glue:UpdateTable" in as_list(item["Action"])]
     tables = [text for text in map(json.dumps, catalog["Resource"]) if "table/" in text]
     assert all("table/millrace_dev_flights/*" in text for text in tables)
+
+
+def test_given_the_preprocessing_role_then_s3a_may_look_where_it_looks(pipeline: Template) -> None:
+    found = statements(pipeline, "PreprocessRole")
+    (listing,) = [
+        item
+        for item in found
+        if "s3:ListBucket" in as_list(item["Action"]) and "Lake" in json.dumps(item["Resource"])
+        if "flights/*" in json.dumps(item["Condition"])
+    ]
+    assert set(listing["Condition"]) == {"StringLikeIfExists"}
+    read = json.dumps([item["Resource"] for item in found if "s3:GetObject" in as_list(item["Action"])])
+    assert {"/flights", "/flights/*"} <= set(re.findall(r'"(/[^"]*)"', read))
+    assert any("s3:ListBucketMultipartUploads" in as_list(item["Action"]) for item in found)
+
+
+def test_given_the_job_roles_then_they_may_encrypt_what_they_write(pipeline: Template) -> None:
+    """SageMaker's and Glue's documentation ask for it of a role that writes under a key."""
+    for role, key in (("PreprocessRole", "Data"), ("TrainingRole", "Models"), ("PackagingRole", "Models")):
+        keys = [
+            json.dumps(item["Resource"])
+            for item in statements(pipeline, role)
+            if "kms:Encrypt" in as_list(item["Action"])
+        ]
+        assert len(keys) == 1
+        assert key in keys[0]
+
+
+def test_given_the_preprocessing_role_then_it_may_make_log_groups_under_its_prefix_only(
+    pipeline: Template,
+) -> None:
+    prefix = only(pipeline, "AWS::Glue::Job")["DefaultArguments"]["--custom-logGroup-prefix"]
+    for item in statements(pipeline, "PreprocessRole"):
+        if "logs:CreateLogGroup" in as_list(item["Action"]):
+            (pattern,) = as_list(item["Resource"])
+            assert f":log-group:{prefix}/*" in json.dumps(pattern)
+            break
+    else:
+        pytest.fail("Glue cannot make its log groups")
 
 
 @pytest.fixture(scope="module")
