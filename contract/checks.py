@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
@@ -10,7 +11,8 @@ from contract.errors import suggestion
 from contract.schema import SPLITS, Column, Contract, Feature, Record, Rule, Table
 from contract.structure import StructureError
 
-WORKLOAD = re.compile(r"[a-z][a-z0-9_-]{0,30}")
+WORKLOAD = re.compile(r"[a-z][a-z0-9-]{0,30}")
+"""Stacks are named after workloads, and CloudFormation knows no underscore."""
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 EXAMPLES = "examples"
 RESERVED = frozenset({"example_id", "event_time", "label", "split"})
@@ -35,7 +37,7 @@ def _name(contract: Contract) -> Findings:
         yield (
             "name",
             f'"{contract.name}" cannot name a workload',
-            "Lower-case letters, digits, - and _, a letter first, at most 31 characters.",
+            "Lower-case letters, digits and -, a letter first, at most 31 characters.",
         )
 
 
@@ -246,6 +248,19 @@ def _examples(contract: Contract) -> Findings:
         yield "examples", "none is given", "Add [[examples]]: the release check and the docs use them."
     for index, record in enumerate(contract.examples):
         yield from _record(f"examples[{index}]", record, contract.features)
+    yield from _one_request(contract)
+
+
+def _one_request(contract: Contract) -> Findings:
+    """A release asks for all examples at once."""
+    why = "the release check sends all examples in one request"
+    limits, count = contract.serving, len(contract.examples)
+    if limits.max_records < count:
+        yield "serving.max_records", f"{limits.max_records} for {count} examples", f"Raise it: {why}."
+    size = len(json.dumps({"records": contract.examples}))
+    if limits.max_body_bytes < size:
+        problem = f"{limits.max_body_bytes} for {size} bytes of examples"
+        yield "serving.max_body_bytes", problem, f"Raise it: {why}."
 
 
 def _record(key: str, record: Record, features: dict[str, Feature]) -> Findings:
@@ -263,6 +278,8 @@ def _value(key: str, value: object, feature: Feature) -> Findings:
     if feature.kind == "category":
         if not isinstance(value, str):
             yield key, f"{value!r} is not a text", "A category's value stands in quotes."
+        elif feature.required and not value:
+            yield key, "empty for a required feature", "Give a value: the API refuses an empty one."
         return
     if isinstance(value, bool) or not isinstance(value, int | float):
         yield key, f"{value!r} is not a number", "Give a number (0 or 1 for a yes or no)."

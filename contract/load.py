@@ -43,13 +43,18 @@ def load(folder: Path | Traversable) -> schema.Contract:
 def workload(name: str) -> schema.Contract:
     """The contract of workload ``name`` from the package ``workloads``, be that a folder or inside a zip.
 
-    A ``name`` with a slash in it is a folder anywhere else. Raises ContractError.
+    A ``name`` with a slash in it is a folder anywhere else. Raises ContractError, also where the contract
+    has another name than its folder: stacks and addresses go by the folder's, the model by the contract's.
     """
     if "/" in name:
         return load(Path(name))
     if name not in names():
         raise ContractError(f"workloads/{name}", "", "there is no such workload", suggestion(name, names()))
-    return load(files("workloads") / name)
+    contract = load(files("workloads") / name)
+    if contract.name != name:
+        problem = f'"{contract.name}" is not the folder\'s name'
+        raise ContractError(f"workloads/{name}/{CONTRACT}", "name", problem, f'Write name = "{name}".')
+    return contract
 
 
 def names() -> tuple[str, ...]:

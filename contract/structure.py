@@ -120,7 +120,7 @@ def _scalar(hint: Any, value: object, key: str) -> Any:
         raise StructureError(key, f"expected {_expected(hint)}, found {_found(value)}", "Correct the value.")
     if hint is float:
         return _finite(value, key)
-    return value
+    return _whole(value, key) if hint is int else value
 
 
 def _fits(hint: Any, value: object) -> bool:
@@ -139,6 +139,13 @@ def _finite(value: Any, key: str) -> float:
     if not math.isfinite(number):
         raise StructureError(key, f"expected a finite number, found {_found(value)}", "Leave the key out.")
     return number
+
+
+def _whole(value: Any, key: str) -> int:
+    """TOML's own range; ``tomllib`` reads integers of any length."""
+    if not -(2**63) <= value < 2**63:
+        raise StructureError(key, f"{_found(value)} does not fit into 64 bits", "Correct the value.")
+    return int(value)
 
 
 def _expected(hint: Any) -> str:

@@ -186,9 +186,10 @@ def load(env: str, folder: Path = ENVIRONMENTS) -> Settings:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        values = tomllib.loads(file.read_text())
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(file, "syntax", str(error), "Write it as TOML.") from error
+        values = tomllib.loads(file.read_text(encoding="utf-8"))
+    # A date such as 2013-02-30 and what is no UTF-8 are plain ValueErrors.
+    except ValueError as error:
+        raise SettingsError(file, "syntax", str(error), "Write it as TOML, in UTF-8.") from error
     if "env" in values:
         raise SettingsError(file, "env", "the file's name says it already", "Remove the key.")
     return values
@@ -248,7 +249,7 @@ def _architecture(file: Path) -> Literal["arm64", "x86_64"]:
 
 
 def _port(text: str) -> int:
-    if not text.isdecimal():
+    if not (text.isdecimal() and len(text) <= 5):
         raise SettingsError(
             "environment variable", "MILLRACE_PORT", f"{text!r} is not a port", "Set a number."
         )
@@ -267,6 +268,12 @@ def _platform_bounds(settings: Settings) -> tuple[Bound, ...]:
     return (
         ("env", bool(name), "not a usable name", "Take 2 to 16 lower-case letters and digits."),
         ("workloads", bool(settings.workloads), "no workload is named", "Name a folder of workloads/."),
+        (
+            "workloads",
+            all(re.fullmatch("[a-z][a-z0-9-]{0,30}", workload) for workload in settings.workloads),
+            f"one of {settings.workloads} cannot be part of a stack's name",
+            "Take lower-case letters, digits and -, a letter first, at most 31 characters.",
+        ),
         ("port", port is None or 1024 <= port < 65536, "out of range", "Take 1024 to 65535."),
         ("log_days", settings.log_days in LOG_DAYS, "no such retention period", f"Take one of {LOG_DAYS}."),
         ("glue.workers", settings.glue.workers >= 2, "too few", "Glue needs at least 2."),

@@ -162,6 +162,12 @@ BROKEN = [
     (("examples", 0, "weight"), "heavy", "examples[0].weight", "number"),
     (("examples", 0, "express"), True, "examples[0].express", "0 or 1"),
     (("examples", 0, "weight"), 1000, "examples[0].weight", "plausible"),
+    (("examples", 0, "weight"), 10**400, "examples[0].weight", "Correct"),
+    (("examples", 0, "depot"), "", "examples[0].depot", "refuses"),
+    (("model", "training", "seed"), -(10**400), "model.training.seed", "Correct"),
+    (("serving",), {"max_records": 1}, "serving.max_records", "in one request"),
+    (("serving",), {"max_body_bytes": 40}, "serving.max_body_bytes", "in one request"),
+    (("name",), "my_parcels", "name", "digits and -"),
 ]
 
 
@@ -315,6 +321,18 @@ def test_given_a_folder_elsewhere_then_it_is_a_workload_too(tmp_path: Path) -> N
     folder = make_workload(tmp_path / "parcels", rows=1, seed=0)
 
     assert workload(str(folder)) == load(folder)
+
+
+def test_given_a_copy_that_kept_the_name_then_the_folder_s_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_workload(tmp_path / "letters", rows=1, seed=0)
+    monkeypatch.setattr("contract.load.files", lambda package: tmp_path)
+
+    with pytest.raises(ContractError, match='"parcels" is not the folder') as caught:
+        workload("letters")
+
+    assert (caught.value.key, caught.value.remedy) == ("name", 'Write name = "letters".')
 
 
 def test_every_workload_of_the_project_holds() -> None:

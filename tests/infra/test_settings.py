@@ -57,6 +57,8 @@ def test_given_nested_values_then_only_they_change(tmp_path: Path) -> None:
         ("port = 80", "port", "1024"),
         ("env = 'dev'", "env", "Remove"),
         ("a = ", "syntax", "TOML"),
+        ("a = 2013-02-30", "syntax", "TOML"),
+        ("workloads = ['my_parcels']", "workloads", "my_parcels"),
     ],
 )
 def test_given_a_slip_then_the_error_names_file_key_and_remedy(
@@ -90,9 +92,16 @@ def test_given_another_port_then_local_follows_it_and_aws_has_none(monkeypatch: 
 
 
 def test_given_a_port_that_is_none_then_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MILLRACE_PORT", "https")
-    with pytest.raises(SettingsError, match="MILLRACE_PORT"):
-        load("local")
+    for port in ("https", "9" * 5000):
+        monkeypatch.setenv("MILLRACE_PORT", port)
+        with pytest.raises(SettingsError, match="MILLRACE_PORT"):
+            load("local")
+
+
+def test_given_a_file_in_another_encoding_then_it_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "trial.toml").write_bytes("# Größe".encode("latin-1"))
+    with pytest.raises(SettingsError, match="UTF-8"):
+        load("trial", tmp_path)
 
 
 def test_names_are_those_that_commands_and_machines_use() -> None:
