@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import hashlib
-import io
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from contract.schema import Source, Table
 
 CHUNK = 1 << 20
+SOUND = "replace it by a sound zip without a password, or by the CSV file itself"
+UNSOUND = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError)
+"""What opening and unpacking raise; a RuntimeError asks for a password or an unknown compression."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +35,8 @@ class RawFile:
 
     @property
     def name(self) -> str:
-        """Name under which it is uploaded: that of the CSV file itself."""
-        return Path(self.member).name if self.member else self.path.name
+        """Name under which it is uploaded: the same whatever a zip calls its CSV, or two would lie there."""
+        return self.path.name.removesuffix(".zip")
 
     @property
     def place(self) -> str:
@@ -107,9 +111,7 @@ def member(path: Path) -> str:
         with zipfile.ZipFile(path) as archive:
             inside = archive.namelist()
     except zipfile.BadZipFile as error:
-        raise CliError(
-            str(error), str(path), "replace it by a sound zip, or by the CSV file itself"
-        ) from error
+        raise CliError(str(error), str(path), SOUND) from error
     names = [name for name in inside if name.endswith(".csv") and "__MACOSX" not in name]
     if len(names) != 1:
         problem = f"it holds {len(names)} CSV files ({', '.join(names) or 'none'}), where one is expected"
@@ -119,9 +121,9 @@ def member(path: Path) -> str:
 
 def header(file: RawFile) -> list[str]:
     """Read the column names of a CSV file."""
-    with file.open() as stream:
-        first = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="").readline()
-    return next(csv.reader([first]), [])
+    with reading(file) as stream:
+        first = stream.readline(CHUNK).decode("utf-8-sig")
+        return next(csv.reader([first]), [])
 
 
 def check_header(columns: Sequence[str], expected: Sequence[str]) -> list[str]:
@@ -148,12 +150,35 @@ def check(file: RawFile, table: Table) -> None:
 
 
 def digest(file: RawFile) -> str:
-    """Give the SHA-256 of a CSV file's content, in hex."""
-    total = hashlib.sha256()
-    with file.open() as stream:
+    """Give the SHA-256 of a CSV file's content, in hex.
+
+    Raises `CliError` where it is not UTF-8 to its end: Spark would read other texts than are meant.
+    """
+    total, text = hashlib.sha256(), codecs.getincrementaldecoder("utf-8")()
+    with reading(file) as stream:
         while chunk := stream.read(CHUNK):
             total.update(chunk)
+            text.decode(chunk)
+        text.decode(b"", final=True)
     return total.hexdigest()
+
+
+@contextmanager
+def reading(file: RawFile) -> Iterator[IO[bytes]]:
+    """Open a CSV file to be read as text.
+
+    Raises `CliError` where it is none: in another encoding, or in a zip that cannot be unpacked.
+    """
+    try:
+        with file.open() as stream:
+            yield stream
+    except UnicodeDecodeError as error:
+        byte = error.object[error.start : error.start + 1]
+        raise CliError(f"it is not UTF-8 text: {byte!r}", file.place, "save it as CSV in UTF-8") from error
+    except csv.Error as error:
+        raise CliError(f"it has no header of columns: {error}", file.place, "is it a CSV file?") from error
+    except UNSOUND as error:
+        raise CliError(str(error), file.place, SOUND) from error
 
 
 def upload(s3: Any, file: RawFile, bucket: str, key: str, sent: Callable[[int], None]) -> bool:

@@ -110,6 +110,53 @@ def test_a_broken_zip_is_named(tmp_path: Path) -> None:
     assert refused.value.where == str(tmp_path / "flights.csv.zip")
 
 
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("größe,temp,time_hour\n".encode("latin-1"), "not UTF-8"),
+        ("origin,temp,time_hour\n".encode("utf-16"), "not UTF-8"),
+        (b"x" * 200_000, "no header"),
+    ],
+)
+def test_a_header_that_is_no_text_is_refused_with_its_file(folder: Path, content: bytes, says: str) -> None:
+    (folder / "weather.csv").write_bytes(content)
+    with pytest.raises(CliError, match=says) as refused:
+        check(find(TABLES, folder)[0], TABLES["weather"])
+    assert refused.value.where == str(folder / "weather.csv")
+
+
+@pytest.mark.parametrize("harm", ["password", "content"])
+def test_a_zip_that_cannot_be_unpacked_is_refused_with_its_file(folder: Path, harm: str) -> None:
+    path = folder / "flights.csv.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("flights.csv", CONTENT * 100)
+    content = bytearray(path.read_bytes())
+    if harm == "password":
+        content[6] |= 1
+        content[content.find(b"PK\x01\x02") + 8] |= 1
+    else:
+        content[45:65] = b"\xff" * 20
+    path.write_bytes(content)
+    with pytest.raises(CliError, match="sound zip") as refused:
+        check(find(TABLES, folder)[1], TABLES["flights"])
+    assert refused.value.where.startswith(str(path))
+
+
+def test_a_table_in_another_encoding_is_not_uploaded(folder: Path, s3: Any) -> None:
+    (folder / "weather.csv").write_bytes(CONTENT * 100_000 + "Zürich,1,\n".encode("latin-1"))
+    weather = find(TABLES, folder)[0]
+    check(weather, TABLES["weather"])
+    with pytest.raises(CliError, match="not UTF-8"):
+        upload(s3, weather, "lake", "flights/raw/weather/weather.csv", print)
+    assert "Contents" not in s3.list_objects_v2(Bucket="lake")
+
+
+def test_a_table_keeps_its_name_whatever_its_zip_calls_it(folder: Path) -> None:
+    with zipfile.ZipFile(folder / "flights.csv.zip", "w") as archive:
+        archive.writestr("_export of May.csv", CONTENT)
+    assert find(TABLES, folder)[1].name == "flights.csv"
+
+
 def test_the_files_of_an_installed_distribution_are_found_without_importing_it() -> None:
     found = installed(Source(folder="pytest", distribution="pytest"))
     assert (found / "__init__.py").is_file()
