@@ -105,10 +105,17 @@ def problem(answer: Answer, url: str) -> CliError:
     told = ": ".join(str(content[key]) for key in ("title", "detail", "message") if content.get(key))
     lines = [f"{answer.status} {told}"]
     lines += [
-        f"  record {each.get('record')}, {each.get('field')}: {each.get('problem')}"
+        f"  {place(each.get('record'), each.get('field'))}: {each.get('problem')}"
         for each in content.get("errors") or ()
     ]
     return CliError("\n".join(lines), url, remedy_for(answer.status))
+
+
+def place(record: int | None, field: str | None) -> str:
+    """Tell where a flaw is; a record may be wrong as a whole, and the body outside of its records."""
+    if record is None:
+        return field or "the body"
+    return f"record {record}" if field is None else f"record {record}, {field}"
 
 
 def remedy_for(status: int) -> str:

@@ -65,11 +65,15 @@ def explain(error: Exception) -> CliError | None:
 def explain_aws(error: Exception) -> CliError | None:
     """Turn what botocore raises into a `CliError`."""
     from botocore import exceptions as aws  # noqa: PLC0415 - loaded already
+    from botocore.parsers import ResponseParserError  # noqa: PLC0415
 
     if isinstance(error, aws.ClientError):
         return refused(error)
     if isinstance(error, aws.HTTPClientError | aws.ConnectionError):
         return unreachable(str(error))
+    if isinstance(error, ResponseParserError):
+        remedy = "is this the right port (MILLRACE_PORT), or is a proxy in between? `millrace doctor` checks"
+        return CliError(f"what answered is not AWS: {error}", "the AWS client", remedy)
     for kinds, where, remedy in (
         (
             (aws.NoCredentialsError, aws.PartialCredentialsError, aws.ProfileNotFound),

@@ -58,6 +58,17 @@ def parser() -> App:
     return app
 
 
+def attached(arguments: Sequence[str]) -> list[str]:
+    """Write ``--file -`` as ``--file=-``: the parser takes a hyphen by itself for an option."""
+    told: list[str] = []
+    for each in arguments:
+        if each == "-" and told and told[-1].startswith("--") and "=" not in told[-1]:
+            told[-1] += "=-"
+        else:
+            told.append(each)
+    return told
+
+
 def execute(arguments: Sequence[str]) -> None:
     """Parse ``arguments`` and run the command.
 
@@ -66,7 +77,7 @@ def execute(arguments: Sequence[str]) -> None:
     from cyclopts import CycloptsError  # noqa: PLC0415 - help does without it
 
     try:
-        function, bound, _ = parser().parse_args(list(arguments), exit_on_error=False, print_error=False)
+        function, bound, _ = parser().parse_args(attached(arguments), exit_on_error=False, print_error=False)
     except CycloptsError as error:
         name = arguments[0] if arguments[0] in COMMANDS else ""
         report(CliError(str(error), f"the command line: millrace {' '.join(arguments)}", help_hint(name)))

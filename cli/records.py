@@ -22,6 +22,8 @@ def parse(text: str, where: str) -> list[Any]:
         content = json.loads(text)
     except json.JSONDecodeError as error:
         return parse_lines(text, where, error)
+    except (ValueError, RecursionError) as error:
+        raise unreadable(where) from error
     if isinstance(content, dict) and isinstance(content.get("records"), list):
         return list(content["records"])
     if isinstance(content, dict):
@@ -39,8 +41,15 @@ def parse_lines(text: str, where: str, error: json.JSONDecodeError) -> list[Any]
             return [json.loads(line) for line in lines]
         except json.JSONDecodeError:
             pass
+        except (ValueError, RecursionError) as slip:
+            raise unreadable(where) from slip
     place = f"{where}, line {error.lineno}, column {error.colno}"
     raise CliError(f"this is not JSON: {error.msg}", place, SHAPES) from error
+
+
+def unreadable(where: str) -> CliError:
+    """Say of what Python's reader gives up on that it is no record."""
+    return CliError("a number is too long, or the records are nested too deep", where, SHAPES)
 
 
 def read(record: str | None, file: str | None, examples: Sequence[Any]) -> list[Any]:
@@ -57,11 +66,12 @@ def read(record: str | None, file: str | None, examples: Sequence[Any]) -> list[
 def text_of(file: Path) -> str:
     """Read a file, or say why it cannot be read."""
     try:
-        return file.read_text()
+        return file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise CliError(str(error), str(file), "give a file with records as JSON, or - for stdin") from error
 
 
 def body(records: Sequence[Any]) -> bytes:
-    """Give the request body for ``records``."""
-    return json.dumps({"records": list(records)}, ensure_ascii=False, separators=(", ", ": ")).encode()
+    """Give the request body for ``records``; half a surrogate pair goes out as it came in, escaped."""
+    text = json.dumps({"records": list(records)}, ensure_ascii=False, separators=(", ", ": "))
+    return text.encode(errors="backslashreplace")

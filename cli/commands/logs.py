@@ -18,6 +18,8 @@ from cli.session import session
 if TYPE_CHECKING:
     from cli.session import Session
 
+LONGEST = timedelta(days=3653)
+"""Ten years: CloudWatch keeps no log that was given a limit for longer."""
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 Line = tuple[int, str, str]
 """Milliseconds since 1970, the part that wrote it, the text."""
@@ -74,7 +76,10 @@ def age(text: str) -> timedelta:
     match = re.fullmatch(r"(\d+)([smhd])", text.strip())
     if match is None:
         raise CliError(f"{text!r} is not an age", "--since", "write 30s, 15m, 2h or 1d")
-    return timedelta(**{UNITS[match[2]]: int(match[1])})
+    try:
+        return min(timedelta(**{UNITS[match[2]]: int(match[1])}), LONGEST)
+    except (OverflowError, ValueError):
+        return LONGEST
 
 
 def fresh(here: Session, parts: Sequence[str], start: int, seen: set[str]) -> Iterator[Line]:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from cli.console import Voice, result
+from cli.errors import CliError
 from cli.outputs import outputs
 from cli.session import session
 
@@ -32,5 +33,8 @@ def openapi(
     if to is None:
         result(text)
         return
-    to.write_text(f"{text}\n")
+    try:
+        to.write_text(f"{text}\n", encoding="utf-8")
+    except OSError as error:
+        raise CliError(str(error), f"--to {to}", "name a file in a folder that can be written to") from error
     Voice().say(f"wrote {to}")

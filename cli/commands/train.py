@@ -37,11 +37,12 @@ def train(
     :param resume: let this failed run go on from the state that failed
     :param follow: start the run and leave it
     """
+    only_one(attach, resume, set_)
     here, voice = session(env, workload), Voice()
     names = outputs(here, ("train_machine", "release_machine", "lake_bucket"))
-    if attach:
+    if attach is not None:
         arn = runs.execution_arn(names["train_machine"], attach)
-    elif resume:
+    elif resume is not None:
         arn = resumed(here, voice, names["train_machine"], resume)
     else:
         arn = started(here, voice, names, hyperparameters(set_ or []))
@@ -54,6 +55,18 @@ def train(
         voice.say(f"left. The run {run_of(arn)} goes on; follow it again with:")
         voice.write(f"  millrace train --attach {run_of(arn)}{here.flags}")
         voice.write(f"  millrace status --run {run_of(arn)}{here.flags}")
+
+
+def only_one(attach: str | None, resume: str | None, set_: list[str] | None) -> None:
+    """Raise `CliError` where a run is to be followed, resumed and changed at once, or has no name."""
+    asked = {"--attach": attach, "--resume": resume}
+    given = [flag for flag, run in asked.items() if run is not None] + (["--set"] if set_ else [])
+    if len(given) > 1:
+        remedy = "choose one: a run that exists keeps its hyperparameters"
+        raise CliError("these exclude each other", " ".join(given), remedy)
+    for flag, run in asked.items():
+        if run is not None and not run.strip():
+            raise CliError("no run is named", flag, "name one: `millrace status` lists the last runs")
 
 
 def resumed(here: Session, voice: Voice, machine: str, run: str) -> str:

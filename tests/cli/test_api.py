@@ -31,10 +31,21 @@ def test_a_problem_document_is_told_field_by_field() -> None:
     content = {
         "title": "Bad Request",
         "detail": "2 fields are wrong",
-        "errors": [{"record": 0, "field": "temp", "problem": "'hot' is not a number"}],
+        "errors": [
+            {"record": 0, "field": "temp", "problem": "'hot' is not a number"},
+            {"record": 1, "problem": "is null, not an object"},
+            {"field": "rows", "problem": "is not a member of a request"},
+            {"problem": "is a list, not an object"},
+        ],
     }
     told = problem(Answer(400, content), URL)
-    assert told.problem == ("400 Bad Request: 2 fields are wrong\n  record 0, temp: 'hot' is not a number")
+    assert told.problem.splitlines() == [
+        "400 Bad Request: 2 fields are wrong",
+        "  record 0, temp: 'hot' is not a number",
+        "  record 1: is null, not an object",
+        "  rows: is not a member of a request",
+        "  the body: is a list, not an object",
+    ]
     assert told.where == URL
 
 

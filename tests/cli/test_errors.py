@@ -4,6 +4,7 @@ import socket
 
 import pytest
 from botocore import exceptions as aws
+from botocore.parsers import ResponseParserError
 
 from cli import main
 from cli.errors import CliError, explain
@@ -37,6 +38,7 @@ def test_a_contract_error_keeps_file_key_and_remedy() -> None:
         (aws.NoRegionError(), "AWS_REGION"),
         (aws.EndpointConnectionError(endpoint_url="https://states.eu-west-1.amazonaws.com"), "network"),
         (aws.EndpointConnectionError(endpoint_url="http://127.0.0.1:4566"), "millrace up"),
+        (ResponseParserError("Unable to parse response: <html>"), "MILLRACE_PORT"),
     ],
 )
 def test_what_botocore_raises_gets_a_remedy(error: Exception, remedy: str) -> None:

@@ -65,3 +65,8 @@ def test_what_cannot_be_parsed_ends_with_2_and_a_hint(
     assert ended.value.code == 2
     assert "remedy:  see millrace" in told
     assert "Traceback" not in told
+
+
+def test_a_hyphen_stands_for_standard_input() -> None:
+    assert main.attached(["predict", "--file", "-", "--json"]) == ["predict", "--file=-", "--json"]
+    assert main.attached(["predict", "-", "--file=-"]) == ["predict", "-", "--file=-"]

@@ -16,7 +16,13 @@ from cli.session import Session, session
 
 @pytest.mark.parametrize(
     ("text", "age"),
-    [("30s", timedelta(seconds=30)), ("15m", timedelta(minutes=15)), ("2h", timedelta(hours=2))],
+    [
+        ("30s", timedelta(seconds=30)),
+        ("15m", timedelta(minutes=15)),
+        ("2h", timedelta(hours=2)),
+        ("9999999d", logs.LONGEST),
+        (f"{'9' * 5000}d", logs.LONGEST),
+    ],
 )
 def test_ages_are_read(text: str, age: timedelta) -> None:
     assert logs.age(text) == age

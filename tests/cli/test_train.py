@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from botocore.stub import Stubber
 
-from cli.commands.train import check_raw_tables, hyperparameters
+from cli.commands.train import check_raw_tables, hyperparameters, train
 from cli.errors import CliError
 from cli.session import session
 
@@ -20,6 +20,18 @@ def test_hyperparameters_are_read_as_texts() -> None:
 def test_what_is_no_hyperparameter_is_refused(pair: str) -> None:
     with pytest.raises(CliError, match="is not a hyperparameter"):
         hyperparameters(["seed=1", pair])
+
+
+@pytest.mark.parametrize(("attach", "resume"), [("", None), (None, " ")])
+def test_a_run_without_a_name_starts_no_new_one(attach: str | None, resume: str | None) -> None:
+    with pytest.raises(CliError, match="no run is named"):
+        train(attach=attach, resume=resume)
+
+
+def test_a_run_that_exists_cannot_be_given_other_hyperparameters() -> None:
+    with pytest.raises(CliError, match="exclude each other") as refused:
+        train(resume="20261124-0532-k7wq", set_=["epochs=3"])
+    assert refused.value.where == "--resume --set"
 
 
 def test_a_run_without_raw_tables_is_refused_before_it_starts() -> None:
