@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from cli import removal
 from cli.console import Voice
 from cli.deployment import destroy_stacks
 from cli.errors import CliError
-from cli.outputs import stacks, values
+from cli.outputs import Stack, stacks, values
 from cli.session import session
 
 if TYPE_CHECKING:
@@ -25,15 +26,30 @@ def destroy(*, env: str | None = None, yes: bool = False) -> None:
     :param yes: do not ask
     """
     here, voice = session(env, any_workload=True), Voice()
-    if not stacks(here):
+    found = stacks(here)
+    if not found:
         voice.say(f"nothing is deployed in the environment {here.env}")
         return
+    check_protection(here, found)
     confirm(here, yes)
     for workload in here.settings.workloads:
         clear(session(env, workload), voice)
     clear_buckets(here, voice)
     destroy_stacks(here, voice)
     voice.say(f"the environment {here.env} is gone")
+
+
+def check_protection(here: Session, found: Mapping[str, Stack]) -> None:
+    """Raise `CliError` where CloudFormation keeps a stack: clearing would leave an API without a model."""
+    held = sorted(stack["StackName"] for stack in found.values() if stack.get("EnableTerminationProtection"))
+    if not held:
+        return
+    command = "aws cloudformation update-termination-protection --no-enable-termination-protection"
+    raise CliError(
+        f"protected from deletion: {', '.join(held)}",
+        f"the environment {here.env}",
+        f"if you mean it, lift it for each, then again: {command} --stack-name <stack>",
+    )
 
 
 def confirm(here: Session, yes: bool) -> None:

@@ -130,6 +130,18 @@ def test_a_bucket_is_emptied_of_every_version_and_delete_marker(here: sessions.S
 DEPLOYED = {"foundation": {"StackName": "millrace-dev-foundation"}}
 
 
+def test_a_protected_environment_is_not_even_cleared(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    touched: list[str] = []
+    held = {"foundation": {"StackName": "millrace-prod-foundation", "EnableTerminationProtection": True}}
+    monkeypatch.setattr(destroy, "stacks", lambda here: held)
+    monkeypatch.setattr(destroy, "clear", lambda here, voice: touched.append(here.workload))
+    assert main.run(["destroy", "--env", "prod", "--yes"]) == 1
+    assert "--no-enable-termination-protection" in capsys.readouterr().err
+    assert touched == []
+
+
 @pytest.mark.parametrize(
     ("terminal", "typed", "remedy"),
     [(False, "dev", "millrace destroy --yes"), (True, "prod", "type its name")],
