@@ -311,6 +311,9 @@ def test_given_an_event_of_a_package_rejected_since_then_nothing_changes(release
         (request(2), "Millrace.PackageNotApproved"),
         ({"reason": "request", "package": package(1).replace(GROUP, "other")}, "Millrace.ForeignPackage"),
         ({"reason": "whim"}, "Millrace.InputNotUnderstood"),
+        ({"reason": "request", "package": 7}, "Millrace.InputNotUnderstood"),
+        ({"reason": "request", "package": ""}, "Millrace.InputNotUnderstood"),
+        ({"reason": "request", "package": None}, "Millrace.InputNotUnderstood"),
         ({}, "Millrace.InputNotUnderstood"),
     ],
 )
