@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from cli import runs
@@ -12,6 +13,8 @@ from cli.models import described, metrics_text
 from cli.outputs import outputs
 from cli.releases import approval_release, follow_release
 from cli.session import session
+from contract.errors import suggestion
+from contract.schema import Training
 
 if TYPE_CHECKING:
     from cli.session import Session
@@ -91,12 +94,17 @@ def started(here: Session, voice: Voice, names: dict[str, str], changed: dict[st
 def hyperparameters(pairs: list[str]) -> dict[str, str]:
     """Read ``name=value`` pairs.
 
-    Raises `CliError` for what is none.
+    Raises `CliError` for what is none, and for a name that the training job would refuse minutes later.
     """
     for pair in pairs:
         if "=" not in pair.strip("="):
             raise CliError(f"{pair!r} is not a hyperparameter", "--set", "write name=value, such as epochs=3")
-    return {name.strip(): value.strip() for name, _, value in (pair.partition("=") for pair in pairs)}
+    given = {name.strip(): value.strip() for name, _, value in (pair.partition("=") for pair in pairs)}
+    known = [field.name for field in fields(Training)]
+    for name in given:
+        if name not in known:
+            raise CliError(f"there is no hyperparameter {name!r}", "--set", suggestion(name, known))
+    return given
 
 
 def check_raw_tables(here: Session, bucket: str) -> None:

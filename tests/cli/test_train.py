@@ -22,6 +22,15 @@ def test_what_is_no_hyperparameter_is_refused(pair: str) -> None:
         hyperparameters(["seed=1", pair])
 
 
+@pytest.mark.parametrize(
+    ("pair", "remedy"), [("epohcs=3", 'Did you mean "epochs"?'), ("workload=parcels", "Known here")]
+)
+def test_an_unknown_hyperparameter_is_refused_before_the_run_starts(pair: str, remedy: str) -> None:
+    with pytest.raises(CliError, match="there is no hyperparameter") as refused:
+        hyperparameters([pair])
+    assert remedy in refused.value.remedy
+
+
 @pytest.mark.parametrize(("attach", "resume"), [("", None), (None, " ")])
 def test_a_run_without_a_name_starts_no_new_one(attach: str | None, resume: str | None) -> None:
     with pytest.raises(CliError, match="no run is named"):
