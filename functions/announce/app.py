@@ -11,9 +11,14 @@ import os
 import urllib.request
 from typing import Any
 
+from aws_lambda_powertools import Logger
+
 Event = dict[str, Any]
 
+logger = Logger(service="announce")
 
+
+@logger.inject_lambda_context
 def handler(event: Event, _context: Any) -> None:
     """Start a release for a Create or an Update, and always answer: an unanswered stack waits for an hour."""
     try:
@@ -21,6 +26,7 @@ def handler(event: Event, _context: Any) -> None:
             start_release(os.environ["RELEASE_MACHINE"], event["RequestId"])
     except Exception as error:
         # Whatever it was, CloudFormation has to hear of it.
+        logger.exception("the release could not be started")
         answer(event, "FAILED", f"The release could not be started: {type(error).__name__}: {error}")
     else:
         answer(event, "SUCCESS", "")
@@ -36,8 +42,7 @@ def start_release(machine: str, request: str) -> None:
             stateMachineArn=machine, name=f"deploy-{request}", input=json.dumps({"reason": "deploy"})
         )
     except states.exceptions.ExecutionAlreadyExists:
-        # The same request, delivered again.
-        return
+        logger.info("the same request was delivered before", request=request)
 
 
 def answer(event: Event, status: str, reason: str) -> None:

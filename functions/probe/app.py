@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from aws_lambda_powertools import Logger
+
 from .check import Checks
 from .http import Client
 from .patience import until_right
 from .settings import Settings
 from .token import get_token
 
+logger = Logger(service="probe")
 
+
+@logger.inject_lambda_context
 def handler(event: dict[str, Any], context: Any) -> dict[str, str]:
     """Ask the API what the bundle's examples should give.
 
@@ -24,4 +29,5 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, str]:
     token = get_token(settings)
     client = Client(settings.url, token)
     until_right(lambda: checks.verify(client.post(checks.request)), context)
+    logger.info("the API answers as the bundle should", version=checks.version)
     return {"version": checks.version, "checked": f"{len(checks.probabilities)} predictions"}

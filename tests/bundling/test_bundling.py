@@ -73,6 +73,13 @@ def test_the_bundle_keeps_to_lambdas_limits_with_room_to_spare(
     assert zipped <= 30, f"{target}: {zipped:.1f} MB zipped"
 
 
+@pytest.mark.parametrize("name", ["probe", "announce"])
+def test_the_release_s_functions_carry_what_they_import(name: str, tmp_path: Path) -> None:
+    build(ROOT / "functions" / name, TARGETS["laptop"], tmp_path, CACHE)
+    script = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import {name}.app"
+    subprocess.run([sys.executable, "-S", "-I", "-c", script], check=True)
+
+
 def test_compiled_code_is_for_the_targets_python_and_processor(built: tuple[Target, Path]) -> None:
     target, folder = built
     tag = f"cpython-{target.python.replace('.', '')}"

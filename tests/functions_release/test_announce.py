@@ -13,6 +13,7 @@ import pytest
 from moto import mock_aws
 
 from functions.announce.app import handler
+from tests.functions_release.context import Context
 
 ROLE = "arn:aws:iam::123456789012:role/machine"
 DEFINITION = json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}})
@@ -83,7 +84,7 @@ def started(machine: str) -> list[tuple[str, dict[str, Any]]]:
 def test_given_a_deploy_then_a_release_starts_and_cloudformation_hears_of_it(
     cloudformation: CloudFormation, machine: str, kind: str
 ) -> None:
-    handler(cloudformation.event(kind), None)
+    handler(cloudformation.event(kind), Context())
     assert started(machine) == [("deploy-5f1e", {"reason": "deploy"})]
     (answer,) = cloudformation.answers
     assert (answer["Status"], answer["RequestId"], answer["LogicalResourceId"]) == (
@@ -98,7 +99,7 @@ def test_given_the_same_request_twice_then_one_release_starts(
     cloudformation: CloudFormation, machine: str
 ) -> None:
     for _ in range(2):
-        handler(cloudformation.event("Create"), None)
+        handler(cloudformation.event("Create"), Context())
     assert len(started(machine)) == 1
     assert [answer["Status"] for answer in cloudformation.answers] == ["SUCCESS", "SUCCESS"]
 
@@ -106,7 +107,7 @@ def test_given_the_same_request_twice_then_one_release_starts(
 def test_given_a_deletion_then_nothing_starts_and_the_resource_keeps_its_id(
     cloudformation: CloudFormation, machine: str
 ) -> None:
-    handler(cloudformation.event("Delete", PhysicalResourceId="announce-Deploys"), None)
+    handler(cloudformation.event("Delete", PhysicalResourceId="announce-Deploys"), Context())
     assert started(machine) == []
     assert cloudformation.answers[0]["PhysicalResourceId"] == "announce-Deploys"
     assert cloudformation.answers[0]["Status"] == "SUCCESS"
@@ -116,7 +117,7 @@ def test_given_a_machine_that_is_gone_then_cloudformation_hears_why(
     cloudformation: CloudFormation, machine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RELEASE_MACHINE", "arn:aws:states:us-east-1:123456789012:stateMachine:gone")
-    handler(cloudformation.event("Create"), None)
+    handler(cloudformation.event("Create"), Context())
     (answer,) = cloudformation.answers
     assert answer["Status"] == "FAILED"
     assert "StateMachineDoesNotExist" in answer["Reason"]
@@ -127,4 +128,4 @@ def test_given_an_address_elsewhere_then_nothing_is_sent(
 ) -> None:
     event = cloudformation.event("Delete", PhysicalResourceId="x") | {"ResponseURL": "ftp://example.com"}
     with pytest.raises(ValueError, match="no address of CloudFormation"):
-        handler(event, None)
+        handler(event, Context())

@@ -15,20 +15,11 @@ import pytest
 from functions.probe import patience
 from functions.probe.app import handler
 from functions.probe.errors import AnswerError, ApiError, TokenError
+from tests.functions_release.context import Context
 
 SCOPE = "millrace-dev/predict"
 REQUEST = '{"records":[{"dep_hour":7},{"dep_hour":9}]}'
 EVENT = {"version": "run-2", "checks": {"request": REQUEST, "probabilities": [0.2, 0.5], "tolerance": 1e-4}}
-
-
-class Context:
-    """Lambda's context, with ``seconds`` left."""
-
-    def __init__(self, seconds: float = 120) -> None:
-        self.seconds = seconds
-
-    def get_remaining_time_in_millis(self) -> int:
-        return int(self.seconds * 1000)
 
 
 def answering(version: str = "run-2", probabilities: tuple[float, ...] = (0.2, 0.5)) -> tuple[int, str]:
