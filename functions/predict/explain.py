@@ -35,7 +35,9 @@ def explain(body: bytes, features: Sequence[Feature], refused: Exception) -> Pro
         return Problem(400, "The body is not JSON that can be read: a number too long, or nested too deep.")
     flaws = tuple(islice(flaws_of(document, {feature.name: feature for feature in features}), MOST_FLAWS))
     if not flaws:
-        return Problem(400, f"The body cannot be read: {type(refused).__name__}. {SHAPE}")
+        # json keeps the last of a key's values, the typed decoder refuses the first flawed one.
+        why = f"Does a key stand twice in one object? ({type(refused).__name__})"
+        return Problem(400, f"The body cannot be read. {why} {SHAPE}")
     return Problem(400, f"Nothing was predicted: {_count(flaws)} to mend, see `errors`.", flaws)
 
 

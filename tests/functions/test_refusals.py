@@ -52,6 +52,17 @@ def test_a_flaw_of_a_value_names_record_and_field(ask: Ask, field: str, value: s
     assert answer["errors"] == [{"problem": problem, "record": 1, "field": field}]
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        f'{{"records": 5, "records": [{json.dumps(PARCEL)}]}}',
+        f'{{"records": [{{"distance": "far", {json.dumps(PARCEL)[1:]}]}}',
+    ],
+)
+def test_a_flaw_under_a_key_that_comes_again_is_explained(ask: Ask, body: str) -> None:
+    assert "stand twice" in problem_of(ask(event(body)), 400)["detail"]
+
+
 def test_all_flaws_are_named_at_once(ask: Ask) -> None:
     answer = problem_of(ask(event(records({"distance": "far"}, 3, {**PARCEL, "speed": 1}))), 400)
 
