@@ -156,7 +156,11 @@ def emulator(session: Session) -> Checks:
             raise
         yield Check("local environment", "warn", told.problem, told.remedy)
         return
-    yield Check("local environment", "ok" if answer.status == 200 else "warn", f"{session.settings.endpoint}")
+    if answer.status == 200:
+        yield Check("local environment", "ok", f"{session.settings.endpoint}")
+        return
+    found = f"{session.settings.endpoint} answers {answer.status}: another program listens there"
+    yield Check("local environment", "warn", found, "end it, or choose another port with MILLRACE_PORT")
 
 
 def programs(_: Session) -> Checks:

@@ -8,6 +8,7 @@ from botocore.stub import Stubber
 from moto import mock_aws
 
 from cli import checks, main
+from cli.api import Answer
 from cli.session import Session, session
 
 
@@ -112,3 +113,13 @@ def test_an_account_that_cannot_be_reached_is_not_checked_further(
         "FAIL  region: no region is set",
         "      → set AWS_REGION, or region in environments/dev.toml",
     ]
+
+
+@pytest.mark.parametrize(("status", "level", "remedy"), [(200, "ok", ""), (404, "warn", "MILLRACE_PORT")])
+def test_another_program_on_the_port_is_told_from_the_emulator(
+    monkeypatch: pytest.MonkeyPatch, status: int, level: str, remedy: str
+) -> None:
+    monkeypatch.setattr("cli.api.call", lambda url, headers: Answer(status, "a page"))
+    (found,) = checks.emulator(session("local"))
+    assert found.level == level
+    assert remedy in found.remedy
