@@ -10,7 +10,8 @@ alarm; a leak that only reads further ahead than ``AHEAD`` stays unseen.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -26,6 +27,11 @@ ENOUGH = 10
 """Examples to compare; where moments are shared by few, so many cut-offs are tried, but no more than"""
 CUT_OFFS = 3
 TOLERANCE = 1e-5
+SMALL_DATA = {
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.shuffle.partitions": "1",
+}
 OF, AT = "__example", "__at"
 
 
@@ -34,12 +40,13 @@ def judge_point_in_time(
 ) -> Verdict:
     """How many feature values change; ``rows`` has ``ID``, ``TIME`` and ``LABEL`` of every example."""
     compared, changes = 0, dict.fromkeys(contract.features, 0)
-    for moment, count in _cut_offs(rows):
-        found = _changes(spark, contract, tables, rows, moment)
-        changes = {name: changes[name] + found[name] for name in changes}
-        compared += count
-        if compared >= ENOUGH:
-            break
+    with _small_data(spark):
+        for moment, count in _cut_offs(rows):
+            found = _changes(spark, contract, tables, rows, moment)
+            changes = {name: changes[name] + found[name] for name in changes}
+            compared += count
+            if compared >= ENOUGH:
+                break
     register(tables)
     knowing = [name for name, count in changes.items() if count]
     return Verdict(
@@ -50,6 +57,19 @@ def judge_point_in_time(
         value=float(sum(changes.values())),
         detail=f"features that know the future: {', '.join(knowing)}" if knowing else "",
     )
+
+
+@contextmanager
+def _small_data(spark: SparkSession) -> Iterator[None]:
+    """A few thousand rows: planning, compiling and shuffling would cost more than the work itself."""
+    before = {name: spark.conf.get(name) for name in SMALL_DATA}
+    try:
+        for name, value in SMALL_DATA.items():
+            spark.conf.set(name, value)
+        yield
+    finally:
+        for name, former in before.items():
+            spark.conf.set(name, str(former))
 
 
 def _cut_offs(rows: DataFrame) -> list[tuple[int, int]]:
@@ -64,7 +84,7 @@ def _changes(
 ) -> dict[str, int]:
     """Per feature, how many examples of ``moment`` have another value."""
     times = _times_around(rows, moment)
-    near = {name: _near(contract, table, times).cache() for name, table in tables.items()}
+    near = {name: _near(contract, table, times) for name, table in tables.items()}
     emptied = {name: _emptied(contract.tables[name], table, moment) for name, table in near.items()}
     then = features(spark, contract, emptied).alias("then")
     now = features(spark, contract, near).where(F.unix_micros(TIME) == moment).alias("now")
@@ -73,7 +93,7 @@ def _changes(
     row = pairs.agg(*changed).first()
     assert row is not None
     for table in near.values():
-        table.unpersist()
+        table.unpersist()  # harmless for those that stayed whole
     return row.asDict()
 
 
@@ -91,7 +111,7 @@ def _near(contract: Contract, table: DataFrame, times: DataFrame) -> DataFrame:
     """
     if not set(keys(contract)) <= set(table.columns):
         return table
-    return table.join(F.broadcast(times), example_id(contract) == F.col(OF)).drop(OF)
+    return table.join(F.broadcast(times), example_id(contract) == F.col(OF)).drop(OF).cache()
 
 
 def _emptied(declared: Table, table: DataFrame, moment: int) -> DataFrame:
