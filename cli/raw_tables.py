@@ -181,12 +181,12 @@ def reading(file: RawFile) -> Iterator[IO[bytes]]:
         raise CliError(str(error), file.place, SOUND) from error
 
 
-def upload(s3: Any, file: RawFile, bucket: str, key: str, sent: Callable[[int], None]) -> bool:
+def upload(s3: Any, file: RawFile, sha256: str, bucket: str, key: str, sent: Callable[[int], None]) -> bool:
     """Upload a file unless the same content lies there already; say whether it was uploaded.
 
-    ``sent`` is called with the bytes of every part that has gone. The bucket's default key encrypts it.
+    ``sha256`` is the file's `digest`, under which it is known again. ``sent`` is called with the bytes of every
+    part that has gone. The bucket's default key encrypts it.
     """
-    sha256 = digest(file)
     if stored(s3, bucket, key) == sha256:
         return False
     with file.open() as stream:

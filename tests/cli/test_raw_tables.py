@@ -3,14 +3,16 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import pytest
 from moto import mock_aws
 
+from cli.commands.ingest import ingest
 from cli.errors import CliError
-from cli.raw_tables import check, check_header, find, installed, upload
+from cli.raw_tables import check, check_header, digest, find, installed, upload
 from contract.schema import Column, Source, Table
 
 COLUMNS = {name: Column(type="text") for name in ("origin", "temp", "time_hour")}
@@ -142,12 +144,27 @@ def test_a_zip_that_cannot_be_unpacked_is_refused_with_its_file(folder: Path, ha
     assert refused.value.where.startswith(str(path))
 
 
-def test_a_table_in_another_encoding_is_not_uploaded(folder: Path, s3: Any) -> None:
+def test_a_table_in_another_encoding_is_refused(folder: Path) -> None:
     (folder / "weather.csv").write_bytes(CONTENT * 100_000 + "Zürich,1,\n".encode("latin-1"))
     weather = find(TABLES, folder)[0]
     check(weather, TABLES["weather"])
     with pytest.raises(CliError, match="not UTF-8"):
-        upload(s3, weather, "lake", "flights/raw/weather/weather.csv", print)
+        digest(weather)
+
+
+def test_a_bad_table_stops_all_uploads(folder: Path, s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "flights.csv.zip").unlink()
+    (folder / "flights.csv").write_bytes(CONTENT * 100_000 + "Zürich,1,\n".encode("latin-1"))
+    here = SimpleNamespace(
+        contract=SimpleNamespace(tables=TABLES, source=None),
+        workload="flights",
+        client=lambda _: s3,
+        flags="",
+    )
+    monkeypatch.setattr("cli.commands.ingest.session", lambda *_: here)
+    monkeypatch.setattr("cli.commands.ingest.outputs", lambda *_: {"lake_bucket": "lake"})
+    with pytest.raises(CliError, match="not UTF-8"):
+        ingest(from_=folder)
     assert "Contents" not in s3.list_objects_v2(Bucket="lake")
 
 
@@ -171,10 +188,10 @@ def test_the_files_of_an_installed_distribution_are_found_without_importing_it()
 def test_a_table_is_uploaded_unzipped_once_and_again_only_when_changed(folder: Path, s3: Any) -> None:
     flights = find(TABLES, folder)[1]
     sent: list[int] = []
-    assert upload(s3, flights, "lake", "flights/raw/flights/flights.csv", sent.append)
+    assert upload(s3, flights, digest(flights), "lake", "flights/raw/flights/flights.csv", sent.append)
     assert s3.get_object(Bucket="lake", Key="flights/raw/flights/flights.csv")["Body"].read() == CONTENT
     assert sum(sent) == len(CONTENT)
-    assert not upload(s3, flights, "lake", "flights/raw/flights/flights.csv", sent.append)
+    assert not upload(s3, flights, digest(flights), "lake", "flights/raw/flights/flights.csv", sent.append)
     with zipfile.ZipFile(flights.path, "w") as archive:
         archive.writestr("data/flights.csv", CONTENT.replace(b"39.0", b"40.0"))
-    assert upload(s3, flights, "lake", "flights/raw/flights/flights.csv", sent.append)
+    assert upload(s3, flights, digest(flights), "lake", "flights/raw/flights/flights.csv", sent.append)
