@@ -181,12 +181,25 @@ def reading(file: RawFile) -> Iterator[IO[bytes]]:
         raise CliError(str(error), file.place, SOUND) from error
 
 
-def upload(s3: Any, file: RawFile, sha256: str, bucket: str, key: str, sent: Callable[[int], None]) -> bool:
+@dataclass(frozen=True)
+class Sealed:
+    """A file that was read to its end, and the digest under which it is known again."""
+
+    file: RawFile
+    sha256: str
+
+
+def sealed(file: RawFile) -> Sealed:
+    """Read a file to its end; raises as `digest` does."""
+    return Sealed(file, digest(file))
+
+
+def upload(s3: Any, table: Sealed, bucket: str, key: str, sent: Callable[[int], None]) -> bool:
     """Upload a file unless the same content lies there already; say whether it was uploaded.
 
-    ``sha256`` is the file's `digest`, under which it is known again. ``sent`` is called with the bytes of every
-    part that has gone. The bucket's default key encrypts it.
+    ``sent`` is called with the bytes of every part that has gone. The bucket's default key encrypts it.
     """
+    file, sha256 = table.file, table.sha256
     if stored(s3, bucket, key) == sha256:
         return False
     with file.open() as stream:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cli.console import Activity, Voice, bytes_text
 from cli.outputs import outputs
-from cli.raw_tables import RawFile, check, digest, find, installed, upload
+from cli.raw_tables import RawFile, Sealed, check, find, installed, sealed, upload
 from cli.session import session
 
 if TYPE_CHECKING:
@@ -32,19 +32,20 @@ def ingest(*, env: str | None = None, workload: str | None = None, from_: Path |
         check(file, tables[file.table])
     # All of them are read to their ends before the first goes: a bad one must not leave a mixture behind.
     with voice.busy("reading the tables"):
-        digests = [digest(file) for file in files]
+        tables_read = [sealed(file) for file in files]
     voice.say(f"{len(files)} tables have the columns of the contract; uploading to s3://{bucket}")
-    send(here, voice, list(zip(files, digests, strict=True)), bucket)
+    send(here, voice, tables_read, bucket)
 
 
-def send(here: Session, voice: Voice, files: Sequence[tuple[RawFile, str]], bucket: str) -> None:
-    """Upload ``files``, each with its digest, one after the other, and show how many bytes have gone."""
-    total, gone = sum(file.size for file, _ in files), 0
+def send(here: Session, voice: Voice, files: Sequence[Sealed], bucket: str) -> None:
+    """Upload ``files`` one after the other, and show how many bytes have gone."""
+    total, gone = sum(each.file.size for each in files), 0
     with voice.busy("uploading") as activity:
-        for file, sha256 in files:
+        for each in files:
+            file = each.file
             key = f"{here.workload}/raw/{file.table}/{file.name}"
             sent = counter(activity, file, gone, total)
-            uploaded = upload(here.client("s3"), file, sha256, bucket, key, sent)
+            uploaded = upload(here.client("s3"), each, bucket, key, sent)
             gone += file.size
             verb = "uploaded" if uploaded else "is there already"
             voice.say(f"{file.table:<12}{verb} ({bytes_text(file.size)}) as s3://{bucket}/{key}")

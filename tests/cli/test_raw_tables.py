@@ -12,7 +12,7 @@ from moto import mock_aws
 
 from cli.commands.ingest import ingest
 from cli.errors import CliError
-from cli.raw_tables import check, check_header, digest, find, installed, upload
+from cli.raw_tables import check, check_header, digest, find, installed, sealed, upload
 from contract.schema import Column, Source, Table
 
 COLUMNS = {name: Column(type="text") for name in ("origin", "temp", "time_hour")}
@@ -188,10 +188,10 @@ def test_the_files_of_an_installed_distribution_are_found_without_importing_it()
 def test_a_table_is_uploaded_unzipped_once_and_again_only_when_changed(folder: Path, s3: Any) -> None:
     flights = find(TABLES, folder)[1]
     sent: list[int] = []
-    assert upload(s3, flights, digest(flights), "lake", "flights/raw/flights/flights.csv", sent.append)
+    assert upload(s3, sealed(flights), "lake", "flights/raw/flights/flights.csv", sent.append)
     assert s3.get_object(Bucket="lake", Key="flights/raw/flights/flights.csv")["Body"].read() == CONTENT
     assert sum(sent) == len(CONTENT)
-    assert not upload(s3, flights, digest(flights), "lake", "flights/raw/flights/flights.csv", sent.append)
+    assert not upload(s3, sealed(flights), "lake", "flights/raw/flights/flights.csv", sent.append)
     with zipfile.ZipFile(flights.path, "w") as archive:
         archive.writestr("data/flights.csv", CONTENT.replace(b"39.0", b"40.0"))
-    assert upload(s3, flights, digest(flights), "lake", "flights/raw/flights/flights.csv", sent.append)
+    assert upload(s3, sealed(flights), "lake", "flights/raw/flights/flights.csv", sent.append)
