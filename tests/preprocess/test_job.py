@@ -247,7 +247,7 @@ def test_given_a_crash_while_writing_then_nothing_is_published_and_a_second_try_
 
     place.run(spark)
 
-    assert place.published["run"] == "r1"
+    assert place.published == {"run": "r1", "prefix": place.settings.output}
     assert place.parquet(spark, "examples").count() == sum(
         part["rows"] for part in place.report("profile")["splits"].values()
     )

@@ -145,14 +145,20 @@ class Run:
             self._insist()
 
     def _rows(self) -> DataFrame:
-        """Every example with its features, label and split, kept at hand for the stages to come."""
+        """Every example with its features, label and split, read back from where it was written.
+
+        Each stage to come asks another question of it: from files, none has to plan the joins again.
+        """
+        place = f"{self.settings.output}/candidates"
         with stage("features") as facts:
             rows = features(self.spark, self.contract, self.tables)
             labelled = rows.join(labels(self.contract, self.tables), ID)
-            divided = split.split_by_time(labelled, self.contract.split).persist(StorageLevel.MEMORY_AND_DISK)
-            self.facts = split.left_out(divided)
+            divided = split.split_by_time(labelled, self.contract.split)
+            divided.write.mode("overwrite").parquet(place)
+            written = self.spark.read.parquet(place)
+            self.facts = split.left_out(written)
             facts.update(self.facts)
-        return divided
+        return written
 
     def _describe(self, examples: DataFrame) -> Described:
         declared = self.contract.features

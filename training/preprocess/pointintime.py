@@ -23,7 +23,7 @@ from training.preprocess.quality import Verdict
 
 BEHIND = timedelta(days=14)
 AHEAD = timedelta(days=2)
-ENOUGH = 10
+ENOUGH = 5
 """Examples to compare; where moments are shared by few, so many cut-offs are tried, but no more than"""
 CUT_OFFS = 3
 TOLERANCE = 1e-5
