@@ -3,7 +3,7 @@
 
 PYTHON ?= python3.11
 # Where pip finds PyTorch. Elsewhere than on a machine whose pip already prefers the CPU build,
-# pass what PyTorch's own page gives for "Pip, CPU", for example: make setup TORCH_FROM='--index-url ...'
+# pass what PyTorch's own page gives for "Pip, CPU", as in: make setup TORCH_FROM='<those options>'
 TORCH_FROM ?=
 
 BIN := .venv/bin
