@@ -27,7 +27,7 @@ LIMITS = (
     Limit("Container images", "jobs run in this machine's virtual environment, not in the image they name."),
     Limit("Instance types", "worker types and instance types are stored; all share this machine."),
     Limit("Spot", "training is never interrupted unless you kill it; its billable time is its whole time."),
-    Limit("Throttles", "the API's rate and burst and Lambda's concurrency are stored; nothing is refused."),
+    Limit("Concurrency", "Lambda's limits are stored; the API's rate and burst are the only throttle."),
     Limit("SnapStart", "published versions say it is on; cold starts are those of a plain process."),
     Limit("Lambda", "functions run on this machine's Python and processor, without a memory limit."),
     Limit("S3 policies", "access blocks, bucket policies, lifecycles and access logs are not applied."),

@@ -35,6 +35,15 @@ def test_a_broken_quality_rule_stops_the_run_and_names_rule_and_value(
     assert released.call("POST", url, records, released.token()).status == 200
 
 
+def test_a_failed_run_is_resumed_once_its_cause_is_mended(released: World) -> None:
+    failed = released.executions("train")[-1]
+    assert failed["status"] == "FAILED"
+    released.millrace("train", "--workload", TOY, "--resume", failed["name"], seconds=400)
+    resumed = released.executions("train")[-1]
+    assert resumed["status"] == "SUCCEEDED"
+    assert released.champion()["version"] == failed["name"]
+
+
 def forget_regions(good: Any, bad: Any) -> None:
     """Copy the raw tables; the depots lose their regions."""
     for file in good.rglob("*.csv"):
