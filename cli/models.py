@@ -94,10 +94,18 @@ def metrics_text(metrics: Mapping[str, Any]) -> str:
 
 
 def champion(session: Session) -> dict[str, Any]:
-    """Read the pointer to the model that serves; empty before the first release."""
+    """Read the pointer to the model that serves; empty before the first release.
+
+    Raises `CliError` where the parameter holds no pointer: Release alone should write it.
+    """
     ssm = session.client("ssm")
     name = session.settings.parameter(session.workload, "champion")
     try:
-        return dict(json.loads(ssm.get_parameter(Name=name)["Parameter"]["Value"]))
+        text = ssm.get_parameter(Name=name)["Parameter"]["Value"]
     except ssm.exceptions.ParameterNotFound:
         return {}
+    try:
+        return dict(json.loads(text))
+    except (TypeError, ValueError) as error:
+        remedy = "put back an older value (aws ssm get-parameter-history), or {} to begin anew; then release"
+        raise CliError(f"it is no JSON object: {text[:200]}", f"the parameter {name}", remedy) from error

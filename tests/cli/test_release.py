@@ -97,6 +97,15 @@ def test_the_champion_is_read(here: Session, value: str, expected: dict[str, str
         assert champion(here) == expected
 
 
+@pytest.mark.parametrize("value", ["", "{", "7", '["a"]'])
+def test_a_spoiled_champion_is_told_with_its_parameter(here: Session, value: str) -> None:
+    with Stubber(here.client("ssm")) as ssm:
+        ssm.add_response("get_parameter", {"Parameter": {"Value": value}})
+        with pytest.raises(CliError, match="no JSON object") as refused:
+            champion(here)
+    assert "/millrace/local/flights/champion" in refused.value.where
+
+
 @pytest.fixture
 def registry(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Two models, the first approved; what the command does with them is noted."""
