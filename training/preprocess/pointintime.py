@@ -5,7 +5,8 @@ later: nobody could know them then. Features of the examples of that very moment
 another name does: it reads the outcome itself, or rows of the future.
 
 Both computations see the same days around the cut-off only. That keeps them cheap and cannot raise a false
-alarm; a leak that only reads further ahead than ``AHEAD`` stays unseen.
+alarm. Two kinds of leak stay unseen: one that only reads further ahead than ``AHEAD``, and one that reads the
+outcome of a row from before the cut-off that was not known yet at the cut-off (a flight still in the air).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from training.preprocess.quality import Verdict
 
 BEHIND = timedelta(days=14)
 AHEAD = timedelta(days=2)
-ENOUGH = 5
+ENOUGH = 20
 """Examples to compare; where moments are shared by few, so many cut-offs are tried, but no more than"""
 CUT_OFFS = 3
 TOLERANCE = 1e-5
