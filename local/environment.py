@@ -26,7 +26,7 @@ from local.limits import limits
 __all__ = ["LocalError", "Running", "end_leftovers", "find", "folder", "healthy", "limits", "start", "stop"]
 
 REPOSITORY = Path(__file__).parents[1]
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 STOP_SECONDS = 25.0
 
 

@@ -21,7 +21,7 @@ from local.hooks import edit_text, expect, replace
 Result = dict[str, Any]
 
 END_OF_LOG = "\x00millrace-end-of-log\x00"
-_LONGEST_WAIT_SECONDS = 0.25
+_LONGEST_WAIT_SECONDS = 2.0
 
 _PROLOGUE = '''
 def _millrace_prepare():

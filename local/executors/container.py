@@ -6,8 +6,10 @@ arguments and its environment is replaced by that folder, and ``SAGEMAKER_BASE_D
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import random
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +22,8 @@ from local.executors.process import Process
 
 BASE = "/opt/ml"
 INTERFACE = "lo" if sys.platform == "linux" else "lo0"
+_QUIET_PORTS = range(20000, 30000)
+"""Below what Linux (32768) and macOS (49152) give to outgoing connections."""
 _FROM_HERE = {"HOME", "LANG", "LC_ALL", "TMPDIR"}
 _FOLDERS = ("input/config", "input/data", "model", "output/data", "output/metrics", "checkpoints", "code")
 
@@ -40,10 +44,16 @@ def addresses(count: int) -> list[str]:
 
 
 def free_port() -> int:
-    """A TCP port nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port nobody uses at the moment, and that no outgoing connection is given later.
+
+    A port that the kernel chose could go to a connection before the caller comes to listen on it: the
+    emulator's clients make hundreds. Raises OSError if a hundred tries find none.
+    """
+    for port in random.sample(_QUIET_PORTS, 100):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError(f"no free port found between {_QUIET_PORTS[0]} and {_QUIET_PORTS[-1]} on 127.0.0.1")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from typing import Any
 
 from local.executors import storage
 from local.executors.container import Host
-from local.executors.journal import Journal, root_cause
+from local.executors.journal import Journal, Streams
 from local.executors.process import wait
 
 log = logging.getLogger("millrace.sagemaker")
@@ -60,31 +60,28 @@ class Job:
         Raises JobError, with the container's own words, if a host's command fails.
         """
         with ExitStack() as stack:
-            journals = [
-                stack.enter_context(Journal(self.group, f"{self.name}/algo-{index + 1}"))
-                for index in range(len(hosts))
+            said = [
+                Streams(
+                    stack.enter_context(Journal(self.group, f"{self.name}/{host.root.name}")), self.on_line
+                )
+                for host in hosts
             ]
-            sinks = [self._sink(journal) for journal in journals]
-            started = [host.start(command, sink, sink) for host, sink in zip(hosts, sinks, strict=True)]
+            started = [
+                host.start(command, streams.stdout, streams.stderr)
+                for host, streams in zip(hosts, said, strict=True)
+            ]
             ending = wait(started, seconds=self.limit_seconds, stopped=self.stop.is_set, tick=tick)
             codes = [process.close() for process in started]
         if ending.how == "failed":
             place = ending.culprit
-            raise JobError(_reason(hosts[place], codes[place], list(journals[place].tail)))
+            raise JobError(_reason(hosts[place], codes[place], said[place]))
         return ending.how
 
-    def _sink(self, journal: Journal) -> Callable[[str], None]:
-        def take(line: str) -> None:
-            journal.write(line)
-            self.on_line(line)
 
-        return take
-
-
-def _reason(host: Host, code: int, tail: list[str]) -> str:
+def _reason(host: Host, code: int, streams: Streams) -> str:
     """What the container wrote to ``/opt/ml/output/failure``, or else the end of its log."""
     failure = host.root / "output" / "failure"
-    said = failure.read_text(errors="replace").strip() if failure.exists() else root_cause(tail)
+    said = failure.read_text(errors="replace").strip() if failure.exists() else streams.root_cause()
     return f"AlgorithmError: {said[:1024]}, exit code: {code}"
 
 

@@ -7,6 +7,8 @@ import re
 import threading
 import time
 from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from types import TracebackType
 
 from local.emulator import gateway
@@ -14,6 +16,8 @@ from local.emulator import gateway
 _LOG4J = re.compile(r"^\d\d/\d\d/\d\d \d\d:\d\d:\d\d (TRACE|DEBUG|INFO|WARN|ERROR) ")
 _STACK = re.compile(r"^\s+(at |\.\.\. \d+ more)|^\s*$")
 _JAVA_CAUSE = re.compile(r"^\s*(?:: |Caused by: )(.+)")
+_TRACEBACK = "Traceback (most recent call last)"
+_KEPT_LINES = 400
 
 
 class Journal:
@@ -24,7 +28,7 @@ class Journal:
 
     def __init__(self, group: str, stream: str, interval: float = 0.3) -> None:
         self.group, self.stream = group, stream
-        self.tail: deque[str] = deque(maxlen=400)
+        self.tail: deque[str] = deque(maxlen=_KEPT_LINES)
         self._waiting: list[dict[str, int | str]] = []
         self._lock = threading.Lock()
         self._sending = threading.Lock()
@@ -70,21 +74,49 @@ class Journal:
             self.flush()
 
 
-def root_cause(lines: list[str], limit: int = 2000) -> str:
-    """The error that ended a program, found in the last lines of its log.
+@dataclass
+class Streams:
+    """One host's two output streams, which go to one journal but reach it by a thread each.
 
-    That is the end of the last Python traceback (with the innermost Java cause if Spark raised it),
-    or else the last lines that are not Spark's own log.
+    So a line of standard output may come between a traceback and its message. Standard error's own
+    lines are kept apart, where they are in their order.
     """
-    said = [line for line in lines if not _LOG4J.match(line) and not _STACK.match(line)]
-    starts = [
-        index for index, line in enumerate(said) if line.startswith("Traceback (most recent call last)")
-    ]
-    if not starts:
-        return "\n".join(said[-3:])[-limit:]
-    after = said[starts[-1] + 1 :]
-    message = [line for line in after if not line.startswith("  ")]
+
+    journal: Journal
+    on_line: Callable[[str], None] = lambda _: None
+    _errors: deque[str] = field(default_factory=lambda: deque(maxlen=_KEPT_LINES))
+
+    def stdout(self, line: str) -> None:
+        """Take a line of standard output."""
+        self.journal.write(line)
+        self.on_line(line)
+
+    def stderr(self, line: str) -> None:
+        """Take a line of standard error."""
+        self._errors.append(line)
+        self.stdout(line)
+
+    def root_cause(self) -> str:
+        """The error that ended the program."""
+        return root_cause(list(self._errors), list(self.journal.tail))
+
+
+def root_cause(*logs: Sequence[str], limit: int = 2000) -> str:
+    """The error that ended a program, found in the last lines of its logs, the likeliest log first.
+
+    That is the end of the last Python traceback of the first log that has one (with the innermost Java
+    cause if Spark raised it), or else the last lines of the last log that are not Spark's own.
+    """
+    said = [[line for line in log if not _LOG4J.match(line) and not _STACK.match(line)] for log in logs]
+    for lines in said:
+        starts = [index for index, line in enumerate(lines) if line.startswith(_TRACEBACK)]
+        if starts:
+            return _raised(lines[starts[-1] + 1 :])[:limit]
+    return "\n".join(said[-1][-3:])[-limit:]
+
+
+def _raised(after: list[str]) -> str:
+    """The error in the lines that follow a traceback's first."""
     causes = [match[1] for line in after if (match := _JAVA_CAUSE.match(line))]
-    if causes:
-        return causes[-1][:limit]
-    return "\n".join(message[:12])[:limit]
+    message = [line for line in after if not line.startswith("  ")]
+    return causes[-1] if causes else "\n".join(message[:12])

@@ -73,7 +73,7 @@ class Run:
             output, errors = Journal(f"{logs}/output", self.identity), Journal(f"{logs}/error", self.identity)
             with _listed(self), output as out, errors as err:
                 verdict, code = self._run(out, err)
-                self._settle(verdict, code, [*out.tail, *err.tail])
+                self._settle(verdict, code, root_cause(err.tail, [*out.tail, *err.tail]))
         except (storage.MissingDataError, ValueError, OSError) as error:
             self.state, self.error = "FAILED", str(error)
 
@@ -106,7 +106,7 @@ class Run:
         ending = wait([process], seconds=self.timeout_seconds, stopped=self.stopped, tick=lambda: None)
         return ending.how, process.close()
 
-    def _settle(self, verdict: str, code: int, tail: list[str]) -> None:
+    def _settle(self, verdict: str, code: int, cause: str) -> None:
         for mirror in self.mirrors:
             mirror.push()
         if verdict == "stopped":
@@ -114,7 +114,7 @@ class Run:
         elif verdict == "timeout":
             self.state, self.error = "TIMEOUT", f"Job run exceeded its timeout of {self.timeout_seconds:g} s."
         elif code:
-            self.state, self.error = "FAILED", root_cause(tail) or f"Command failed with exit code {code}"
+            self.state, self.error = "FAILED", cause or f"Command failed with exit code {code}"
         else:
             self.state = "SUCCEEDED"
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
+import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.life.world import TOY, World, add_toy_workload, copy_of_the_repository, free_port
+from local.executors.container import free_port
+from tests.life.world import TOY, World, add_toy_workload, copy_of_the_repository
 
 
 @pytest.fixture(scope="session")
@@ -21,8 +23,17 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         yield world
     finally:
         world.millrace("down", seconds=120)
-    left = subprocess.run(["pgrep", "-f", str(folder)], capture_output=True, text=True, check=False).stdout
+    left = [line for line in command_lines() if str(folder) in line]
     assert not left, f"processes outlived `millrace down`: {left}"
+
+
+def command_lines() -> list[str]:
+    """What every process of this machine was started with; empty where there is no ``/proc``."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            found.append(file.read_text(errors="replace").replace("\0", " "))
+    return found
 
 
 @pytest.fixture(scope="session")

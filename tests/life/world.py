@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -61,12 +60,6 @@ def add_toy_workload(folder: Path, rows: int = 6000) -> Path:
     assert "workloads" not in tomllib.loads(file.read_text())
     file.write_text(f'workloads = ["flights", "{TOY}"]\n{file.read_text()}')
     return made
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass(frozen=True)

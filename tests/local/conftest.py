@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,12 +10,7 @@ import boto3
 import pytest
 
 from local import environment
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from local.executors.container import free_port
 
 
 def connect(running: environment.Running, service: str) -> Any:
@@ -29,8 +23,8 @@ def connect(running: environment.Running, service: str) -> Any:
     )
 
 
-def eventually(look: Callable[[], Any], seconds: float = 20) -> Any:
-    """The first true answer of ``look``."""
+def eventually(look: Callable[[], Any], seconds: float = 90) -> Any:
+    """The first true answer of ``look``. The limit is far beyond what a busy machine needs."""
     deadline = time.monotonic() + seconds
     while not (found := look()):
         assert time.monotonic() < deadline, f"nothing came within {seconds} s"

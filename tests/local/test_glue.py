@@ -64,12 +64,12 @@ def start(aws: AWS, upload: Callable[[str, str], str]) -> Callable[..., tuple[st
     return make
 
 
-def ended(aws: AWS, run: tuple[str, str], seconds: float = 60) -> dict[str, Any]:
+def ended(aws: AWS, run: tuple[str, str]) -> dict[str, Any]:
     def look() -> Any:
         found = aws("glue").get_job_run(JobName=run[0], RunId=run[1])["JobRun"]
         return found if found["JobRunState"] in {"SUCCEEDED", "FAILED", "STOPPED", "TIMEOUT"} else None
 
-    return dict(eventually(look, seconds))
+    return dict(eventually(look, seconds=240))
 
 
 def said(aws: AWS, run: tuple[str, str], group: str = "output") -> list[str]:

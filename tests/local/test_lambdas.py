@@ -127,13 +127,15 @@ def test_given_calls_by_alias_when_measured_then_the_alias_has_its_own_metric(
 
 def test_given_a_silent_handler_when_warm_then_nothing_waits_for_its_log(invoke: Callable[..., Any]) -> None:
     invoke({})
-    seconds = []
-    for _ in range(20):
-        started = time.perf_counter()
-        invoke({})
-        seconds.append(time.perf_counter() - started)
 
-    assert min(seconds) < 0.04, "MiniStack's own wait of 50 ms is back"
+    # One that is quicker than the wait proves that there is none, however slow the machine is otherwise.
+    assert any(seconds(invoke) < 0.05 for _ in range(300)), "MiniStack's own wait of 50 ms is back"
+
+
+def seconds(invoke: Callable[..., Any]) -> float:
+    started = time.perf_counter()
+    invoke({})
+    return time.perf_counter() - started
 
 
 def statistics(aws: AWS, namespace: str, metric: str, dimensions: dict[str, str]) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from local.executors.journal import root_cause
+from local.executors.journal import Journal, Streams, root_cause
 from local.executors.storage import relative
 
 PYTHON = """starting
@@ -54,6 +54,39 @@ the disk is full
 )
 def test_given_a_log_when_searched_then_the_last_error_is_found(log: str, cause: str) -> None:
     assert root_cause(log.splitlines()) == cause
+
+
+def test_given_output_between_a_traceback_and_its_message_when_searched_then_it_is_no_part_of_it() -> None:
+    streams = Streams(Journal("group", "stream"))
+    streams.stderr("Traceback (most recent call last):")
+    streams.stderr('  File "train.py", line 2, in <module>')
+    streams.stdout("at work")
+    streams.stderr("ValueError: the label has one value only")
+    streams.stdout("closing")
+
+    assert streams.root_cause() == "ValueError: the label has one value only"
+    assert list(streams.journal.tail)[2:] == [
+        "at work",
+        "ValueError: the label has one value only",
+        "closing",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("errors", "everything", "cause"),
+    [
+        (["UserWarning: slow"], ["UserWarning: slow", "Traceback (most recent call last):", "E: x"], "E: x"),
+        (
+            ["UserWarning: slow"],
+            ["UserWarning: slow", "no rows in train"],
+            "UserWarning: slow\nno rows in train",
+        ),
+    ],
+)
+def test_given_no_traceback_on_standard_error_when_searched_then_all_that_was_said_is_looked_at(
+    errors: list[str], everything: list[str], cause: str
+) -> None:
+    assert root_cause(errors, everything) == cause
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ def test_given_a_job_that_fails_when_waited_for_then_the_cause_holds_its_reason(
 def test_given_a_job_that_lasts_when_its_execution_ends_then_it_is_stopped(why: str, aws: AWS) -> None:
     arguments = job("echo pid $$; sleep 99")
     name = arguments["ProcessingJobName"]
-    limit = {"TimeoutSeconds": 3} if why == "timed out" else {}
+    limit = {"TimeoutSeconds": 5} if why == "timed out" else {}
     execution = begin(aws, "arn:aws:states:::sagemaker:createProcessingJob.sync", arguments, **limit)
     pid = int(eventually(lambda: _pid(aws, name)))
     if why == "stopped":

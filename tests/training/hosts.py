@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,10 +13,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from local.executors.container import free_port
 from tests.training.parcels import Run, write_json
 
 ROOT = Path(__file__).parents[2]
-LIMIT = 120  # seconds that no run of these tests comes near
+LIMIT = 300  # seconds that no run of these tests comes near
 
 
 def host_folder(base: Path, run: Run, hosts: list[str], current: str, **hyperparameters: str) -> Path:
@@ -32,12 +32,6 @@ def host_folder(base: Path, run: Run, hosts: list[str], current: str, **hyperpar
         (data / "examples").symlink_to(run.examples)
         (data / "reports").symlink_to(run.reports)
     return base
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def start(bases: list[Path]) -> list[subprocess.Popen[str]]:
