@@ -1,7 +1,8 @@
 """Code of the functions as folders to upload: a function's package, and beside it the wheels it imports.
 
 Wheels are fetched for the runtime's Python and architecture, whatever this machine is, without Docker;
-once per set of pins, so that later builds need no network. The same source gives the same files.
+once per set of pins, so that later builds need no network. The same source and the same compiler of bytecode
+(or none) give the same files.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,10 +22,14 @@ import jsii
 import uv
 from aws_cdk import aws_lambda as lambda_
 
+from infra import bytecode
+from infra.bytecode import BytecodeError, Compiler
 from infra.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 REQUIREMENTS = "requirements.txt"
+NOTE = "bytecode.txt"
+"""File of a bundle that says whether it carries bytecode."""
 PLATFORMS = {"arm64": "aarch64-manylinux_2_28", "x86_64": "x86_64-manylinux_2_28"}
 """Lambda's Amazon Linux 2023 has glibc 2.34; wheels for 2.28 run there."""
 
@@ -85,6 +90,11 @@ class Target:
         """The wheels' platform, as uv names it."""
         return PLATFORMS[self.architecture]
 
+    @property
+    def compiler(self) -> Compiler | None:
+        """What compiles for this target here, if anything does."""
+        return bytecode.find(self.python)
+
 
 @jsii.implements(cdk.ILocalBundling)
 class FunctionBundling:
@@ -112,7 +122,7 @@ def function_code(name: str, settings: Settings, root: Path = ROOT) -> lambda_.C
 
 
 def fingerprint(folder: Path, target: Target) -> str:
-    """SHA-256 of all that shapes the bundle: the sources' names and bytes, pins, target, what is left out."""
+    """SHA-256 of all that shapes the bundle: sources, pins, target, compiler, what is left out."""
     digest = hashlib.sha256()
     for path in _sources(folder):
         digest.update(f"{path.relative_to(folder.parent).as_posix()}\0".encode())
@@ -129,7 +139,17 @@ def build(folder: Path, target: Target, output: Path, cache: Path) -> None:
         copy = output / path.relative_to(folder.parent)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, copy)
+    _compile(output, [output / folder.name], target)
+    (output / NOTE).write_text(bytecode.note(target.python, target.compiler) + "\n", encoding="utf-8")
     _normalise(output)
+
+
+def _compile(root: Path, folders: Iterable[Path], target: Target) -> None:
+    if target.compiler:
+        try:
+            target.compiler.compile(root, folders)
+        except BytecodeError as error:
+            raise BundlingError(str(error)) from error
 
 
 def _sources(folder: Path) -> list[Path]:
@@ -155,12 +175,13 @@ def _requirements(folder: Path) -> str:
 
 
 def _wheels_key(requirements: str, target: Target) -> str:
-    about = "\n".join((requirements, target.python, target.platform, *UNUSED))
+    compiler = target.compiler.version if target.compiler else "none"
+    about = "\n".join((requirements, target.python, target.platform, compiler, *UNUSED))
     return hashlib.sha256(about.encode()).hexdigest()
 
 
 def _wheels(requirements: str, target: Target, cache: Path) -> Path:
-    """Folder with the unpacked wheels, less what is unused; made once, and complete or not there at all."""
+    """Folder with the unpacked wheels, compiled, less what is unused; made once, complete or not at all."""
     folder = cache / _wheels_key(requirements, target)[:16]
     if not folder.exists():
         cache.mkdir(parents=True, exist_ok=True)
@@ -168,6 +189,7 @@ def _wheels(requirements: str, target: Target, cache: Path) -> Path:
             fresh = Path(name) / "wheels"
             _install(requirements, target, fresh)
             _trim(fresh)
+            _compile(fresh, (path for path in fresh.iterdir() if path.is_dir()), target)
             if not folder.exists():
                 fresh.rename(folder)
     return folder

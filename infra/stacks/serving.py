@@ -15,6 +15,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
+from infra import bytecode
 from infra.constructs.api import Api
 from infra.constructs.function import Function
 from infra.settings import Settings
@@ -46,6 +47,7 @@ class Serving(cdk.Stack):
         super().__init__(scope, id, **kwargs)
         self.settings, self.workload = settings, workload
         self.function = self._build_function(code, registry.layer_parameter_name)
+        self._tell_of_bytecode()
         self.code_hash = self._hash_function()
         self.bootstrap = self._build_bootstrap()
         self.alias = self._build_alias()
@@ -81,6 +83,14 @@ class Serving(cdk.Stack):
             layers=[lambda_.LayerVersion.from_layer_version_arn(self, "Bundle", layer)],
             snap_start=serving.snap_start,
         ).function
+
+    def _tell_of_bytecode(self) -> None:
+        """A line of every synthesis and deploy, where the function will start slowly for want of a Python."""
+        python = self.settings.serving.python
+        if (compiler := bytecode.find(python)) is None:
+            cdk.Annotations.of(self.function).add_info_v2(
+                "millrace:bytecode", bytecode.note(python, compiler)
+            )
 
     def _hash_function(self) -> str:
         function = self._resource()

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import os
 import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -105,11 +109,13 @@ def test_wheels_are_tagged_for_lambdas_glibc_or_older(built: tuple[Target, Path]
         assert platforms & fits, f"{wheel.parent.name}: {platforms}"
 
 
-def test_the_bundle_carries_the_package_at_its_root_and_no_bytecode(built: tuple[Target, Path]) -> None:
+def test_the_bundle_carries_the_package_at_its_root_and_what_is_needed_to_run(
+    built: tuple[Target, Path],
+) -> None:
     _, folder = built
     assert (folder / "predict/app.py").read_bytes() == (PREDICT / "app.py").read_bytes()
     assert not (folder / "predict/requirements.txt").exists()
-    assert [path for path in files(folder) if path.suffix in {".pyc", ".pyi"}] == []
+    assert [path for path in files(folder) if path.suffix == ".pyi"] == []
     assert list(folder.glob("*.dist-info/RECORD")) == []
 
 
@@ -138,16 +144,41 @@ print(json.dumps([response, foreign]))
     assert foreign == []
 
 
-def test_two_builds_are_the_same_wherever_and_whenever_they_are_made(here: Path, tmp_path: Path) -> None:
-    clone = tmp_path / "another/functions/predict"
-    shutil.copytree(PREDICT, clone)
-    (clone / "__pycache__").mkdir(exist_ok=True)
-    (clone / "__pycache__/app.cpython-311.pyc").write_bytes(b"stale")
-    target, again = TARGETS["laptop"], tmp_path / "again"
+def zipped(folder: Path) -> bytes:
+    """A zip of ``folder`` as CDK packs an asset: files by name with their modes, every time 1980's first."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in files(folder):
+            entry = zipfile.ZipInfo(path.relative_to(folder).as_posix())
+            entry.external_attr = path.stat().st_mode << 16
+            archive.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED, compresslevel=1)
+    return buffer.getvalue()
 
-    build(clone, target, again, tmp_path / "cache")
+
+@contextmanager
+def umask(mask: int) -> Iterator[None]:
+    before = os.umask(mask)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def test_two_builds_are_the_same_wherever_and_whenever_they_are_made(
+    here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, again = TARGETS["laptop"], tmp_path / "again"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONHASHSEED", "42")
+    with umask(0o077):
+        clone = tmp_path / "another/functions/predict"
+        shutil.copytree(PREDICT, clone, copy_function=shutil.copyfile)
+        (clone / "__pycache__").mkdir(exist_ok=True)
+        (clone / "__pycache__/app.cpython-311.pyc").write_bytes(b"stale")
+        build(clone, target, again, tmp_path / "cache")
 
     assert state(again) == state(here)
+    assert zipped(again) == zipped(here)
     assert fingerprint(clone, target) == fingerprint(PREDICT, target)
 
 
@@ -168,14 +199,15 @@ def test_the_fingerprint_follows_source_pins_and_target(tmp_path: Path) -> None:
     assert len(seen) == 5
 
 
-def test_a_function_without_requirements_is_only_copied(tmp_path: Path) -> None:
+def test_a_function_without_requirements_carries_no_wheels(tmp_path: Path) -> None:
     folder = tmp_path / "hello"
     folder.mkdir()
     (folder / "app.py").write_text("x = 1\n")
 
     build(folder, TARGETS["aws"], tmp_path / "out", tmp_path / "cache")
 
-    assert [name for name, *_ in state(tmp_path / "out")] == ["hello", "hello/app.py"]
+    carried = [path.relative_to(tmp_path / "out") for path in files(tmp_path / "out")]
+    assert [path.as_posix() for path in carried if path.suffix != ".pyc"] == ["bytecode.txt", "hello/app.py"]
     assert not (tmp_path / "cache").exists()
 
 

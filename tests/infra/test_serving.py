@@ -15,6 +15,7 @@ from aws_cdk import aws_lambda as lambda_
 
 from infra import settings as settings_module
 from infra.bundling import function_code
+from infra.bytecode import Compiler
 from infra.constructs.api import PROBLEMS
 from infra.settings import Settings
 from infra.stage import Environment
@@ -204,3 +205,25 @@ def test_given_an_environment_then_its_url_has_no_trailing_slash(each: Synthesis
 
 def test_given_the_account_wide_role_then_the_stack_leaves_it_alone(synthesised: Synthesise) -> None:
     assert properties(synthesised("prod").template("flights", "serving"), "AWS::ApiGateway::Account") == []
+
+
+# ---- bytecode -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [(None, [True]), (Compiler(executable="python", version="3.13.0"), [])],
+    ids=["no", "yes"],
+)
+def test_given_no_python_of_the_target_when_synthesised_then_the_synthesis_says_so(
+    found: Compiler | None, told: list[bool], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("infra.bytecode.find", lambda python: found)
+    app = cdk.App(context=context(), outdir=str(tmp_path), analytics_reporting=False)
+    settings = settings_module.load("dev")
+    environment = Environment(app, settings, function_code)
+
+    function = environment.workloads["flights"].serving.function
+    infos = [entry.data for entry in function.node.metadata if entry.type == "aws:cdk:info"]
+
+    assert [f"uv python install {settings.serving.python}" in info for info in infos] == told
