@@ -15,6 +15,8 @@ import pyarrow.parquet as pq
 
 from tests.workload_factory import make_workload
 
+MADE_AT = "2026-11-24T08:35:28Z"
+
 KINDS = {
     "depot": "category",
     "region": "category",
@@ -52,7 +54,13 @@ def make_run(folder: Path, kinds: dict[str, str] | None = None, seed: int = 3) -
     write_json(run.reports / "features.json", {"features": kept, "dropped": []})
     write_json(
         run.reports / "profile.json",
-        {"workload": "parcels", "run": "r1", "contract_sha256": "0" * 64, "splits": splits},
+        {
+            "workload": "parcels",
+            "run": "r1",
+            "made_at": MADE_AT,
+            "contract_sha256": "0" * 64,
+            "splits": splits,
+        },
     )
     return run
 

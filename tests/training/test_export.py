@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from contract.schema import Record, Training
 from tests.training.parcels import Run
-from training.package.evaluate import compare
+from training.package.evaluate import Reader, score_all, torch_score
 from training.package.export import export
-from training.package.scoring import Inputs, Scorer
+from training.package.graphs import Graphs
+from training.package.scoring import Scorer, inputs_of_encoding
 from training.train.artefact import Trained
 from training.train.data import Examples
 from training.train.encoding import Category, Encoding, Number
@@ -29,10 +31,10 @@ COLOUR = Category(name="colour", values=("red", "blue"))
 TOWN = Category(name="town", values=("blue", "1=red", "Łódź"))
 
 
-def trained(encoding: Encoding, seed: int = 1) -> Trained:
+def trained(encoding: Encoding, seed: int = 1, hidden: tuple[int, ...] = (8,)) -> Trained:
     """A model of random weights: untrained ones would answer the prior to everything."""
     torch.manual_seed(seed)
-    training = Training(hidden=(8,), embedding=3)
+    training = Training(hidden=hidden, embedding=3)
     model = Tabular(encoding, training, prior=0.3)
     torch.nn.init.normal_(model.output.weight)
     return Trained(
@@ -47,9 +49,16 @@ def trained(encoding: Encoding, seed: int = 1) -> Trained:
     )
 
 
-def scorer_of(model: Trained, graph: bytes) -> Scorer:
-    inputs = Inputs(numbers=model.encoding.number_names, categories=model.encoding.category_names)
-    return Scorer(graph, inputs)
+@dataclass(frozen=True)
+class Exported:
+    """A model's graphs as callers use them."""
+
+    model: Trained
+    graphs: Graphs
+
+    def answers(self, records: list[Record], use: str = "batch") -> NDArray[np.float32]:
+        graph = self.graphs.files[self.graphs.names[use]]
+        return Scorer(graph)(inputs_of_encoding(self.model.encoding).of_records(records))
 
 
 @pytest.fixture(scope="module")
@@ -58,13 +67,8 @@ def model() -> Trained:
 
 
 @pytest.fixture(scope="module")
-def graph(model: Trained) -> bytes:
-    return export(model)
-
-
-@pytest.fixture(scope="module")
-def scorer(model: Trained, graph: bytes) -> Scorer:
-    return scorer_of(model, graph)
+def exported(model: Trained) -> Exported:
+    return Exported(model, export(model.model()))
 
 
 def expected(model: Trained, record: Record) -> float:
@@ -76,6 +80,7 @@ def expected(model: Trained, record: Record) -> float:
     return float(torch.sigmoid(odds))
 
 
+@pytest.mark.parametrize("use", ["batch", "single"])
 @pytest.mark.parametrize(
     "record",
     [
@@ -87,53 +92,61 @@ def expected(model: Trained, record: Record) -> float:
         {},
     ],
 )
-def test_the_graph_answers_as_the_model_does(model: Trained, scorer: Scorer, record: Record) -> None:
-    assert scorer.records([record])[0] == pytest.approx(expected(model, record), abs=1e-6)
+def test_a_graph_answers_as_the_model_does(exported: Exported, record: Record, use: str) -> None:
+    assert exported.answers([record], use)[0] == pytest.approx(expected(exported.model, record), abs=1e-6)
 
 
-def test_an_unseen_category_counts_as_a_missing_one(scorer: Scorer) -> None:
-    unseen, missing, known = scorer.records(
+def test_an_unseen_category_counts_as_a_missing_one(exported: Exported) -> None:
+    unseen, missing, known = exported.answers(
         [{"size": 1.0, "colour": colour, "town": "blue"} for colour in ("mauve", None, "red")]
     )
     assert unseen == missing != known
 
 
-def test_records_of_a_batch_do_not_touch_each_other(scorer: Scorer) -> None:
+def test_records_of_a_batch_do_not_touch_each_other(exported: Exported) -> None:
     records: list[Record] = [{"size": float(i), "colour": "red" if i % 2 else "blue"} for i in range(50)]
-    alone = [scorer.records([record])[0] for record in records]
-    np.testing.assert_allclose(scorer.records(records), alone, atol=1e-6)
+    alone = [exported.answers([record], "single")[0] for record in records]
+    np.testing.assert_allclose(exported.answers(records), alone, atol=1e-6)
 
 
 @pytest.mark.parametrize(
-    ("encoding", "inputs"),
+    ("encoding", "hidden"),
     [
-        (Encoding(numbers=(SIZE, AGE), categories=()), ["numbers"]),
-        (Encoding(numbers=(), categories=(COLOUR, TOWN)), ["categories"]),
+        (Encoding(numbers=(SIZE, AGE), categories=()), (8,)),
+        (Encoding(numbers=(), categories=(COLOUR, TOWN)), (8,)),
+        (Encoding(numbers=(AGE,), categories=(COLOUR,)), ()),
     ],
-    ids=["numbers only", "categories only"],
+    ids=["numbers only", "categories only", "no hidden layer"],
 )
-def test_a_kind_of_feature_that_is_not_there_is_no_input(encoding: Encoding, inputs: list[str]) -> None:
-    model = trained(encoding)
-    graph = export(model)
-    assert [entry.name for entry in onnx.load_from_string(graph).graph.input] == inputs
-    record: Record = {"size": 5.0, "colour": "red"}
-    assert scorer_of(model, graph).records([record])[0] == pytest.approx(expected(model, record), abs=1e-6)
+def test_a_model_may_lack_a_part(encoding: Encoding, hidden: tuple[int, ...]) -> None:
+    model = trained(encoding, hidden=hidden)
+    found = Exported(model, export(model.model()))
+    record: Record = {"size": 5.0, "age": 11.0, "colour": "red"}
+    for use in ("batch", "single"):
+        assert found.answers([record], use)[0] == pytest.approx(expected(model, record), abs=1e-6)
+
+
+def test_the_graphs_take_one_matrix_and_give_one_column(exported: Exported) -> None:
+    for content in exported.graphs.files.values():
+        graph = onnx.load_from_string(content).graph
+        (rows,), (probability,) = graph.input, graph.output
+        assert (rows.name, rows.type.tensor_type.elem_type) == ("rows", onnx.TensorProto.FLOAT)
+        assert rows.type.tensor_type.shape.dim[1].dim_value == 4
+        assert (probability.name, len(probability.type.tensor_type.shape.dim)) == ("probability", 1)
 
 
 def test_exporting_again_gives_the_same_bytes_and_prints_nothing(
-    model: Trained, graph: bytes, capfd: pytest.CaptureFixture[str]
+    exported: Exported, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert graph == export(model)
+    assert exported.graphs == export(exported.model.model())
     assert capfd.readouterr() == ("", "")
 
 
-def test_the_graph_tells_nothing_of_the_machine(graph: bytes) -> None:
-    assert str(Path.cwd()).encode() not in graph
-    loaded = onnx.load_from_string(graph)
-    assert (loaded.ir_version, {entry.domain: entry.version for entry in loaded.opset_import}) == (
-        10,
-        {"": 20, "ai.onnx.ml": 4},
-    )
+def test_the_graphs_tell_nothing_of_the_machine(exported: Exported) -> None:
+    for content in exported.graphs.files.values():
+        assert str(Path.cwd()).encode() not in content
+        loaded = onnx.load_from_string(content)
+        assert (loaded.ir_version, loaded.opset_import[0].version) == (10, 20)
 
 
 def test_parity_notices_a_graph_that_is_not_the_models(run: Run) -> None:
@@ -141,11 +154,15 @@ def test_parity_notices_a_graph_that_is_not_the_models(run: Run) -> None:
     distance = Number(name="distance", median=1000, mean=1000, std=500, gaps=False)
     model = trained(Encoding(numbers=(distance,), categories=(Category(name="depot", values=("north",)),)))
     shifted = {name: value + (1e-3 if name == "output.bias" else 0) for name, value in model.weights.items()}
-    test = Examples(run.examples, "test")
     # When both are compared with the graph on all test rows
-    scorer = scorer_of(model, export(model))
-    same = compare(model, scorer, test)
-    other = compare(replace(model, weights=shifted), scorer, test)
+    inputs = inputs_of_encoding(model.encoding)
+    readers = {
+        "graph": Reader(inputs, Scorer(export(model.model()).batch)),
+        "same": Reader(inputs, torch_score(model.model())),
+        "other": Reader(inputs, torch_score(replace(model, weights=shifted).model())),
+    }
+    scored = score_all(Examples(run.examples, "test"), readers)
+    same, other = scored.parity("graph", "same"), scored.parity("graph", "other")
     # Then
     assert same.rows == other.rows == 1500
     assert same.max_abs_difference < 1e-6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tarfile
 import zipfile
@@ -16,8 +17,8 @@ import pytest
 from contract.load import load
 from contract.schema import Contract, Model
 from tests.training.hosts import host_folder, result, train
-from tests.training.parcels import KINDS, Run, make_run, write_json
-from training.package.champion import measure_champion
+from tests.training.parcels import KINDS, MADE_AT, Run, make_run, write_json
+from training.package.champion import read_champion
 from training.package.folders import Folders
 from training.package.job import Request, package, read_request
 from training.package.scoring import Scorer, inputs_of
@@ -32,6 +33,7 @@ BUNDLE = [
     "model.onnx",
     "model.tar.gz",
     "release.json",
+    "single.onnx",
     "verdict.json",
 ]
 
@@ -77,26 +79,34 @@ def test_a_bundle_is_complete_and_passes(bundle: Path) -> None:
 def test_the_manifest_describes_the_graph_and_its_data(bundle: Path, run: Run) -> None:
     manifest, contract = read_json(bundle / "manifest.json"), load(run.workload)
     assert (manifest["version"], manifest["git_commit"]) == ("r1", "c0ffee")
+    assert manifest["made_at"] == MADE_AT, "the data's time, not the packaging job's: else bytes would differ"
     assert manifest["contract_sha256"] == contract.sha256
     assert [feature["name"] for feature in manifest["features"]] == list(contract.features)
     unused = {feature["name"] for feature in manifest["features"] if not feature["used"]}
     assert unused == {"distance_miles", "planet"}
     depot = manifest["features"][0]
     assert sorted(depot["values"]) == ["east", "north", "south", "west"]
+    assert manifest["format"] == 2
+    assert manifest["graphs"] == {"batch": "model.onnx", "single": "single.onnx"}
+    for name, promised in manifest["files"].items():
+        content = (bundle / name).read_bytes()
+        assert promised == {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
     assert manifest["parity"]["rows"] == manifest["metrics"]["test"]["rows"] == 1500
     assert manifest["data"]["rows"] == {"train": 6000, "validate": 1501, "test": 1500}
 
 
 def test_the_release_check_and_the_manifest_promise_what_the_graph_answers(bundle: Path) -> None:
     manifest, release = read_json(bundle / "manifest.json"), read_json(bundle / "release.json")
-    scorer = Scorer((bundle / "model.onnx").read_bytes(), inputs_of(manifest))
-    answers = scorer.records(json.loads(release["request"])["records"])
-    np.testing.assert_allclose(answers, release["probabilities"], atol=1e-6)
+    rows = inputs_of(manifest).of_records(json.loads(release["request"])["records"])
+    for graph in manifest["graphs"].values():
+        answers = Scorer((bundle / graph).read_bytes())(rows)
+        np.testing.assert_allclose(answers, release["probabilities"], atol=1e-6)
     assert [example["probability"] for example in manifest["examples"]] == release["probabilities"]
 
 
-def test_layer_and_archive_hold_the_same_two_files(bundle: Path) -> None:
-    served = {name: (bundle / name).read_bytes() for name in ("manifest.json", "model.onnx")}
+def test_layer_and_archive_hold_the_same_three_files(bundle: Path) -> None:
+    names = ("manifest.json", "model.onnx", "single.onnx")
+    served = {name: (bundle / name).read_bytes() for name in names}
     with zipfile.ZipFile(bundle / "layer.zip") as layer:
         assert {name: layer.read(name) for name in layer.namelist()} == {
             f"bundle/{name}": content for name, content in served.items()
@@ -120,7 +130,7 @@ def test_packaging_again_gives_the_same_bytes_and_ties_with_itself_as_champion(
     # When the same model is packaged again
     assert package(request(run), folders).passed
     # Then what is served is the same, and the champion measures the same on the same rows
-    for name in ("model.onnx", "manifest.json", "layer.zip", "model.tar.gz", "release.json"):
+    for name in ("model.onnx", "single.onnx", "manifest.json", "layer.zip", "model.tar.gz", "release.json"):
         assert (folders.output / name).read_bytes() == (bundle / name).read_bytes(), name
     verdict = read_json(folders.output / "verdict.json")
     assert verdict["champion"]["version"] == "r1"
@@ -155,16 +165,16 @@ def changed_champion(bundle: Path, folder: Path, **changes: Any) -> Path:
     [
         ({"inputs": {"numbers": ["gust"], "categories": ["depot"]}}, "it needs gust"),
         ({"inputs": {"numbers": ["depot"], "categories": []}}, "it needs depot"),
-        ({"format": 2}, "its manifest has format 2"),
+        ({"format": 1}, "its manifest has format 1"),
     ],
 )
 def test_a_champion_of_another_kind_is_incomparable(
     bundle: Path, run: Run, tmp_path: Path, changes: dict[str, Any], obstacle: str
 ) -> None:
     folder = changed_champion(bundle, tmp_path / "champion", **changes)
-    champion = measure_champion(folder, Examples(run.examples, "test"))
+    champion = read_champion(folder, Examples(run.examples, "test").kinds())
     assert champion is not None
-    assert (champion.version, champion.test) == ("r0", None)
+    assert (champion.version, champion.reader) == ("r0", None)
     assert champion.obstacle.startswith(obstacle)
 
 
@@ -172,7 +182,7 @@ def test_a_damaged_champion_is_an_error(bundle: Path, run: Run, tmp_path: Path) 
     folder = changed_champion(bundle, tmp_path / "champion")
     (folder / "model.onnx").write_bytes(b"something else")
     with pytest.raises(ValueError, match="is not the file its manifest names"):
-        measure_champion(folder, Examples(run.examples, "test"))
+        read_champion(folder, Examples(run.examples, "test").kinds())
 
 
 def test_a_model_trained_under_another_contract_is_refused(

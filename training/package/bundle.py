@@ -19,7 +19,7 @@ def write_bundle(folder: Path, subject: Subject, verdict: Verdict, champion: Cha
     """Write every file of the bundle into ``folder``; a refused one gets no ``layer.zip``."""
     folder.mkdir(parents=True, exist_ok=True)
     manifest = _json(describe(subject))
-    served = {"model.onnx": subject.graph, "manifest.json": manifest}
+    served = {**subject.graphs.files, "manifest.json": manifest}
     files = {
         **served,
         "card.md": write_card(subject, verdict, champion).encode(),
@@ -52,7 +52,7 @@ def judgement(subject: Subject, verdict: Verdict, champion: Champion | None) -> 
         for split, measured in subject.metrics.items()
         for name, value in measured.as_json().items()
     }
-    metrics |= {"parity": subject.parity.max_abs_difference, "bytes": len(subject.graph)}
+    metrics |= {"parity": subject.parity.max_abs_difference, "bytes": subject.graphs.bytes}
     return {
         "passed": verdict.passed,
         "reasons": [*verdict.reasons, *verdict.remarks],

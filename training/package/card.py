@@ -80,10 +80,11 @@ def _origin(subject: Subject) -> str:
     counts = ", ".join(f"{split} {rows}" for split, rows in subject.snapshot.rows.items())
     rows = (
         ["data", f"run {subject.snapshot.run}: {counts}"],
+        ["made at", subject.snapshot.made_at],
         ["profile, SHA-256", subject.snapshot.profile_sha256],
         ["contract, SHA-256", subject.contract.sha256],
         ["git commit", subject.git_commit],
-        ["graph", f"{len(subject.graph)} bytes, made by the recipe {subject.recipe}"],
+        *([file, f"{len(content)} bytes"] for file, content in subject.graphs.files.items()),
     )
     return "## Where it comes from\n\n" + _table(("what", "which"), rows)
 

@@ -1,8 +1,8 @@
-"""From the torch model to one ONNX graph that takes raw values.
+"""From a torch model to ONNX graphs that take rows of numbers.
 
-The graph's inputs are ``numbers`` [N, n] float32, NaN where missing, and ``categories`` [N, c] string,
-"" where missing; its output is ``probability`` [N] float32. A model without one kind of feature has no
-such input.
+A graph has one input, ``rows`` [N, n + c] float32: n numbers, NaN where missing, then c categories as
+slots, 0 where missing or unknown. Its one output is ``probability`` [N] float32. Texts stay outside: who
+calls a graph looks their slots up.
 """
 
 from __future__ import annotations
@@ -13,112 +13,74 @@ import logging
 import warnings
 from collections.abc import Iterator
 
-import numpy as np
 import onnx
 import torch
-from onnx import TensorProto, compose, helper, numpy_helper
+from onnx import helper
 from torch import Tensor, nn
 
-from training.train.artefact import Trained
-from training.train.encoding import Category
+from training.package.fold import Folded
+from training.package.graphs import Graphs
 from training.train.model import Tabular
 
 OPSET = 20
 IR_VERSION = 10  # what onnxruntime 1.18 and later read
-NUMBERS, CATEGORIES, PROBABILITY = "numbers", "categories", "probability"
-_SLOTS = "slots"
-_LABEL_ENCODER_OPSET = 4
+ROWS, PROBABILITY = "rows", "probability"
 
 
-def export(trained: Trained) -> bytes:
-    """Return the serialised graph of ``trained``; the same model gives the same bytes."""
-    graph = _without_history(_exported(trained))
-    if trained.encoding.categories:
-        graph = compose.merge_models(_front(trained.encoding.categories), graph, io_map=[(_SLOTS, _SLOTS)])
-    _name(graph)
-    onnx.checker.check_model(graph, full_check=True)
-    serialised: bytes = graph.SerializeToString(deterministic=True)
-    return serialised
+def export(model: Tabular) -> Graphs:
+    """Return the two graphs of ``model``; the same model gives the same bytes."""
+    width = model.columns
+    return Graphs(batch=to_onnx(Unfolded(model), width), single=to_onnx(Folded(model), width))
 
 
-class _Probability(nn.Module):
-    """The model's probability from one tensor per kind of feature that it has."""
+class Unfolded(nn.Module):
+    """Log-odds [N] from ``rows`` [N, n + c], by the model as it was trained."""
 
     def __init__(self, model: Tabular) -> None:
         super().__init__()
         self._model = model
+        self._numbers = 0 if model.numbers is None else len(model.numbers.median)
 
-    def forward(self, *inputs: Tensor) -> Tensor:
-        given = iter(inputs)
-        numbers = next(given) if self._model.numbers is not None else None
-        slots = next(given) if self._model.categories is not None else None
-        return torch.sigmoid(self._model(numbers, slots))
+    def forward(self, rows: Tensor) -> Tensor:
+        """Part the rows and ask the model."""
+        odds: Tensor = self._model(rows[:, : self._numbers], rows[:, self._numbers :].to(torch.int64))
+        return odds
 
 
-def _exported(trained: Trained) -> onnx.ModelProto:
-    """Export the model behind its category slots: inputs ``numbers`` and ``slots``."""
-    inputs = {}
-    if trained.encoding.numbers:
-        inputs[NUMBERS] = torch.zeros(2, len(trained.encoding.numbers))
-    if trained.encoding.categories:
-        inputs[_SLOTS] = torch.zeros(2, len(trained.encoding.categories), dtype=torch.int64)
+def to_onnx(odds: nn.Module, width: int) -> bytes:
+    """Return the serialised graph of a module that makes log-odds [N] of rows [N, ``width``]."""
     batch = torch.export.Dim("batch", min=1)
     with _quiet():
         program = torch.onnx.export(
-            _Probability(trained.model()).eval(),
-            tuple(inputs.values()),
+            nn.Sequential(odds, nn.Sigmoid()).eval(),
+            (torch.zeros(2, width),),
             dynamo=True,
-            input_names=list(inputs),
+            input_names=[ROWS],
             output_names=[PROBABILITY],
-            dynamic_shapes=(tuple({0: batch} for _ in inputs),),
+            dynamic_shapes=({0: batch},),
             opset_version=OPSET,
             verbose=False,
         )
     if program is None:
         raise RuntimeError("torch.onnx.export returned nothing; is onnxscript installed?")
-    return program.model_proto
+    return serialised(program.model_proto)
 
 
-def _front(categories: tuple[Category, ...]) -> onnx.ModelProto:
-    """Build the graph from strings to slots: one look-up for all columns, told apart by a prefix."""
-    keys = [f"{column}={value}" for column, category in enumerate(categories) for value in category.values]
-    slots = [slot for category in categories for slot in category.slots.values()]
-    count = len(categories)
-    prefixes = np.array([[f"{column}=" for column in range(count)]], dtype=object)
-    nodes = [
-        helper.make_node("StringConcat", ["prefix", CATEGORIES], ["front_key"]),
-        helper.make_node(
-            "LabelEncoder",
-            ["front_key"],
-            [_SLOTS],
-            domain="ai.onnx.ml",
-            keys_strings=keys,
-            values_int64s=slots,
-            default_int64=0,
-        ),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "categories to slots",
-        [helper.make_tensor_value_info(CATEGORIES, TensorProto.STRING, ["batch", count])],
-        [helper.make_tensor_value_info(_SLOTS, TensorProto.INT64, ["batch", count])],
-        [numpy_helper.from_array(prefixes, "prefix")],
-    )
-    opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", _LABEL_ENCODER_OPSET)]
-    return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
-
-
-def _name(model: onnx.ModelProto) -> None:
-    """Say once what merging says twice, and nothing of the tools' versions."""
+def serialised(model: onnx.ModelProto) -> bytes:
+    """Return ``model`` checked and without what tools note of themselves: equal graphs, equal bytes."""
+    _without_history(model)
     opsets = {entry.domain: entry.version for entry in model.opset_import}
     del model.opset_import[:]
-    model.opset_import.extend(helper.make_opsetid(domain, version) for domain, version in opsets.items())
+    model.opset_import.extend(helper.make_opsetid(domain, opsets[domain]) for domain in sorted(opsets))
     model.ir_version = IR_VERSION
     model.producer_name, model.producer_version = "millrace", ""
     model.graph.name = "model"
+    onnx.checker.check_model(model, full_check=True)
+    content: bytes = model.SerializeToString(deterministic=True)
+    return content
 
 
-def _without_history(model: onnx.ModelProto) -> onnx.ModelProto:
+def _without_history(model: onnx.ModelProto) -> None:
     """Drop what the exporter notes of its own run: stack traces with this machine's paths."""
     del model.metadata_props[:]
     del model.graph.metadata_props[:]
@@ -127,8 +89,6 @@ def _without_history(model: onnx.ModelProto) -> onnx.ModelProto:
         del entry.metadata_props[:]
         entry.doc_string = ""
     del model.graph.value_info[:]
-    model.ir_version = IR_VERSION
-    return model
 
 
 @contextlib.contextmanager

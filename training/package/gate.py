@@ -19,7 +19,7 @@ class Parity:
 
 @dataclass(frozen=True, kw_only=True)
 class Challenger:
-    """What was measured of the new bundle: ``test`` on the test split, ``bytes`` of its graph."""
+    """What was measured of the new bundle: ``test`` on the test split, ``bytes`` of its graphs."""
 
     test: Metrics
     parity: Parity
@@ -86,7 +86,7 @@ def _parity(parity: Parity, budget: Budget) -> str:
 def _size(size: int, budget: Budget) -> str:
     if size <= budget.bytes:
         return ""
-    return f"model.onnx has {size} bytes; the contract's budget allows {budget.bytes}"
+    return f"the graphs have {size} bytes together; the contract's budget allows {budget.bytes}"
 
 
 def _against(champion: Champion | None, test: Metrics, budget: Budget) -> str:

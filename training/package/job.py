@@ -17,15 +17,15 @@ from contract.schema import SPLITS, Contract
 from training.package.archive import unpack
 from training.package.bundle import write_bundle
 from training.package.candidates import Candidate, candidates, choose
-from training.package.champion import measure_champion
-from training.package.evaluate import compare, evaluate
+from training.package.champion import read_champion
+from training.package.evaluate import Reader, score_all, torch_score
 from training.package.folders import Folders
 from training.package.gate import Challenger, Verdict, judge
 from training.package.manifest import Snapshot, Subject
-from training.package.scoring import Inputs, Scorer
+from training.package.scoring import Scorer, inputs_of_encoding
 from training.train.artefact import Trained, read_trained
 from training.train.data import Examples
-from training.train.encoding import Encoding
+from training.train.encoding import ReportError
 from training.train.metrics import Metrics
 
 _log = logging.getLogger(__name__)
@@ -65,29 +65,38 @@ def read_request(arguments: Sequence[str]) -> Request:
 def package(request: Request, folders: Folders) -> Verdict:
     """Make, measure, judge and write the bundle. Returns the verdict that was written."""
     trained = _trained(request, folders)
+    inputs = inputs_of_encoding(trained.encoding)
     validate, test = (Examples(folders.input("examples"), split) for split in ("validate", "test"))
     candidate, on_validate = _best(trained, validate)
-    scorer = _scorer(candidate, trained.encoding)
-    _log.info("measuring on the %d rows of the test split", len(test))
-    on_test = evaluate(scorer, test)
-    _log.info("comparing the graph with the torch model")
-    parity = compare(trained, scorer, test)
-    _log.info("measuring the champion on the same rows")
-    champion = measure_champion(folders.input("champion"), test)
+    incumbent = read_champion(folders.input("champion"), test.kinds())
+    readers = {
+        "batch": Reader(inputs, Scorer(candidate.graphs.batch)),
+        "single": Reader(inputs, Scorer(candidate.graphs.single)),
+        "torch": Reader(inputs, torch_score(trained.model())),
+        **(incumbent.readers if incumbent else {}),
+    }
+    _log.info("measuring %s on the %d rows of the test split", ", ".join(readers), len(test))
+    scored = score_all(test, readers)
+    parity = max(
+        (scored.parity(graph, "torch") for graph in ("batch", "single")),
+        key=lambda found: found.max_abs_difference,
+    )
+    examples = Scorer(candidate.graphs.batch)(inputs.of_records(request.contract.examples))
     subject = Subject(
         contract=request.contract,
         version=request.run,
         git_commit=request.git_commit,
         encoding=trained.encoding,
-        recipe=candidate.recipe,
-        graph=candidate.graph,
+        candidate={"name": candidate.recipe},
+        graphs=candidate.graphs,
         snapshot=read_snapshot(folders.input("reports")),
-        metrics={"validate": on_validate, "test": on_test},
+        metrics={"validate": on_validate, "test": scored.metrics("batch")},
         parity=parity,
-        probabilities=[float(f"{p:.9g}") for p in scorer.records(request.contract.examples)],
+        probabilities=[float(f"{p:.9g}") for p in examples],
     )
+    champion = incumbent.result(scored) if incumbent else None
     model = request.contract.model
-    challenger = Challenger(test=on_test, parity=parity, bytes=len(candidate.graph))
+    challenger = Challenger(test=subject.metrics["test"], parity=parity, bytes=candidate.graphs.bytes)
     verdict = judge(challenger, model.floor, model.budget, champion)
     write_bundle(folders.output, subject, verdict, champion)
     _report(subject, verdict)
@@ -95,11 +104,16 @@ def package(request: Request, folders: Folders) -> Verdict:
 
 
 def read_snapshot(reports: Path) -> Snapshot:
-    """Return what ``profile.json`` of folder ``reports`` says of the data."""
+    """Return what ``profile.json`` of folder ``reports`` says of the data. Raises ReportError."""
     content = (reports / "profile.json").read_bytes()
     profile = json.loads(content)
+    if "made_at" not in profile:
+        raise ReportError(
+            f"{reports / 'profile.json'}: no made_at, the time of the run; run preprocessing again"
+        )
     return Snapshot(
         run=profile["run"],
+        made_at=profile["made_at"],
         rows={split: profile["splits"][split]["rows"] for split in SPLITS},
         profile_sha256=hashlib.sha256(content).hexdigest(),
     )
@@ -119,18 +133,15 @@ def _trained(request: Request, folders: Folders) -> Trained:
 
 
 def _best(trained: Trained, validate: Examples) -> tuple[Candidate, Metrics]:
+    inputs = inputs_of_encoding(trained.encoding)
     measured = []
     for candidate in candidates(trained):
-        metrics = evaluate(_scorer(candidate, trained.encoding), validate)
-        _log.info("candidate %s: %d bytes, %s", candidate.recipe, len(candidate.graph), metrics)
+        reader = Reader(inputs, Scorer(candidate.graphs.batch))
+        metrics = score_all(validate, {"batch": reader}).metrics("batch")
+        _log.info("candidate %s: %d bytes, %s", candidate.recipe, candidate.graphs.bytes, metrics)
         measured.append((candidate, metrics))
     best = choose(measured)
     return best, next(metrics for candidate, metrics in measured if candidate is best)
-
-
-def _scorer(candidate: Candidate, encoding: Encoding) -> Scorer:
-    inputs = Inputs(numbers=encoding.number_names, categories=encoding.category_names)
-    return Scorer(candidate.graph, inputs)
 
 
 def _report(subject: Subject, verdict: Verdict) -> None:

@@ -9,10 +9,11 @@ from typing import Any
 
 from contract.schema import Contract, Feature, Split
 from training.package.gate import Parity
+from training.package.graphs import Graphs
 from training.train.encoding import Encoding
 from training.train.metrics import Metrics
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +21,8 @@ class Snapshot:
     """The data that a model was made from: the run that prepared them, and what its profile says."""
 
     run: str
+    made_at: str
+    """When the run was prepared: UTC, ISO 8601 to the second, ending in Z."""
     rows: Mapping[Split, int]
     profile_sha256: str
 
@@ -28,15 +31,16 @@ class Snapshot:
 class Subject:
     """What a manifest and a card describe.
 
-    ``probabilities`` are the graph's answers to the contract's examples, in their order.
+    ``candidate`` tells which of the graphs made of one model these are. ``probabilities`` are the graph's
+    answers to the contract's examples, in their order.
     """
 
     contract: Contract
     version: str
     git_commit: str
     encoding: Encoding
-    recipe: str
-    graph: bytes
+    candidate: Mapping[str, Any]
+    graphs: Graphs
     snapshot: Snapshot
     metrics: Mapping[str, Metrics]
     parity: Parity
@@ -50,6 +54,7 @@ def describe(subject: Subject) -> dict[str, Any]:
         "format": FORMAT,
         "workload": contract.name,
         "version": subject.version,
+        "made_at": subject.snapshot.made_at,
         "question": contract.question,
         "decision": {
             "positive": contract.model.positive,
@@ -65,14 +70,20 @@ def describe(subject: Subject) -> dict[str, Any]:
         "examples": _examples(subject),
         "contract_sha256": contract.sha256,
         "git_commit": subject.git_commit,
-        "recipe": subject.recipe,
-        "data": asdict(subject.snapshot),
+        "candidate": dict(subject.candidate),
+        "data": _data(subject.snapshot),
         "metrics": {split: metrics.as_json() for split, metrics in subject.metrics.items()},
         "parity": asdict(subject.parity),
+        "graphs": dict(subject.graphs.names),
         "files": {
-            "model.onnx": {"sha256": hashlib.sha256(subject.graph).hexdigest(), "bytes": len(subject.graph)}
+            name: {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+            for name, content in sorted(subject.graphs.files.items())
         },
     }
+
+
+def _data(snapshot: Snapshot) -> dict[str, Any]:
+    return {name: value for name, value in asdict(snapshot).items() if name != "made_at"}
 
 
 def _features(contract: Contract, encoding: Encoding) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,73 +12,68 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from contract.schema import Record
-from training.package.export import CATEGORIES, NUMBERS, PROBABILITY
-from training.train.data import Examples, number_matrix
-
-Feed = dict[str, NDArray[Any]]
+from training.package.export import PROBABILITY, ROWS
+from training.train.data import number_matrix, slot_matrix
+from training.train.encoding import Category, Encoding
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """Names of the features in the column order of the graph's two inputs."""
+    """The features in the column order of a graph's input: numbers, then categories."""
 
     numbers: tuple[str, ...]
-    categories: tuple[str, ...]
+    categories: tuple[Category, ...]
 
     @property
     def names(self) -> tuple[str, ...]:
         """All features that the graph reads."""
-        return (*self.numbers, *self.categories)
+        return (*self.numbers, *(category.name for category in self.categories))
+
+    def of_batch(self, batch: pa.RecordBatch) -> NDArray[np.float32]:
+        """Return ``batch`` as rows [N, n + c]: NaN and slot 0 stand for what is missing."""
+        slots = slot_matrix(batch, self.categories).astype(np.float32)
+        return np.hstack([number_matrix(batch, self.numbers), slots])
+
+    def of_records(self, records: Sequence[Record]) -> NDArray[np.float32]:
+        """Return ``records`` as rows [N, n + c]."""
+        slots = [(category.name, category.slots) for category in self.categories]
+        rows = [
+            [_number(record, name) for name in self.numbers]
+            + [float(slot_of.get(_text(record, name), 0)) for name, slot_of in slots]
+            for record in records
+        ]
+        return np.array(rows, dtype=np.float32)
 
 
 class Scorer:
-    """Runs one serialised ONNX graph on the CPU."""
+    """Runs one serialised ONNX graph on the CPU, on ``threads`` threads (0: as many as there are cores)."""
 
-    def __init__(self, graph: bytes, inputs: Inputs) -> None:
+    def __init__(self, graph: bytes, threads: int = 0) -> None:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
+        options.intra_op_num_threads = threads
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-        self.inputs = inputs
 
-    def examples(self, examples: Examples) -> NDArray[np.float32]:
-        """Return the probability [N] of every row of ``examples``, in order. Raises DataError."""
-        return self._run(self._of_batch(batch) for batch in examples.batches(self.inputs.names))
+    def __call__(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the probability [N] of each of ``rows`` [N, n + c]."""
+        scores: NDArray[np.float32] = self._session.run([PROBABILITY], {ROWS: rows})[0]
+        return scores
 
-    def records(self, records: Sequence[Record]) -> NDArray[np.float32]:
-        """Return the probability [N] of every record, in order."""
-        return self._run([self._of_records(records)])
 
-    def _run(self, feeds: Iterable[Feed]) -> NDArray[np.float32]:
-        scores = [self._session.run([PROBABILITY], feed)[0] for feed in feeds]
-        return np.concatenate(scores) if scores else np.empty(0, np.float32)
-
-    def _of_batch(self, batch: pa.RecordBatch) -> Feed:
-        columns = [_texts(batch.column(name)) for name in self.inputs.categories]
-        return self._feed(number_matrix(batch, self.inputs.numbers), columns)
-
-    def _of_records(self, records: Sequence[Record]) -> Feed:
-        numbers = [[_number(record, name) for name in self.inputs.numbers] for record in records]
-        columns = [[_text(record, name) for record in records] for name in self.inputs.categories]
-        return self._feed(np.array(numbers, dtype=np.float32), columns)
-
-    def _feed(self, numbers: NDArray[np.float32], columns: Sequence[Sequence[str]]) -> Feed:
-        feed: Feed = {}
-        if self.inputs.numbers:
-            feed[NUMBERS] = numbers
-        if self.inputs.categories:
-            feed[CATEGORIES] = np.array(columns, dtype=object).T
-        return feed
+def inputs_of_encoding(encoding: Encoding) -> Inputs:
+    """Return the inputs of a model that was trained with ``encoding``."""
+    return Inputs(numbers=encoding.number_names, categories=encoding.categories)
 
 
 def inputs_of(manifest: Mapping[str, Any]) -> Inputs:
     """Return the inputs that a bundle's manifest declares."""
+    values = {feature["name"]: tuple(feature.get("values", ())) for feature in manifest["features"]}
     declared = manifest["inputs"]
-    return Inputs(numbers=tuple(declared["numbers"]), categories=tuple(declared["categories"]))
-
-
-def _texts(column: pa.Array) -> list[str]:
-    return [text or "" for text in column.cast(pa.string()).to_pylist()]
+    return Inputs(
+        numbers=tuple(declared["numbers"]),
+        categories=tuple(Category(name=name, values=values[name]) for name in declared["categories"]),
+    )
 
 
 def _number(record: Record, name: str) -> float:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from contract.schema import FeatureKind, Split
-from training.train.encoding import Encoding
+from training.train.encoding import Category, Encoding
 
 LABEL = "label"
 _CHUNK = 65_536  # rows decoded at a time: bounds what a rank holds besides its own rows
@@ -124,8 +124,7 @@ def read_rows(examples: Examples, encoding: Encoding, rows: range) -> Rows:
     for batch in examples.batches([*encoding.number_names, *encoding.category_names, LABEL], rows):
         to = slice(at, at + batch.num_rows)
         numbers[to] = number_matrix(batch, encoding.number_names)
-        for column, category in enumerate(encoding.categories):
-            slots[to, column] = _slots(batch.column(category.name), category.slots)
+        slots[to] = slot_matrix(batch, encoding.categories)
         labels[to] = _floats(batch.column(LABEL))
         at = to.stop
     return Rows(torch.from_numpy(numbers), torch.from_numpy(slots), torch.from_numpy(labels))
@@ -136,6 +135,14 @@ def number_matrix(batch: pa.RecordBatch, names: Sequence[str]) -> NDArray[np.flo
     matrix = np.empty((batch.num_rows, len(names)), dtype=np.float32)
     for column, name in enumerate(names):
         matrix[:, column] = _floats(batch.column(name))
+    return matrix
+
+
+def slot_matrix(batch: pa.RecordBatch, categories: Sequence[Category]) -> NDArray[np.int64]:
+    """Return the slots [N, c] of ``categories`` in ``batch``, 0 for null and for what has none."""
+    matrix = np.empty((batch.num_rows, len(categories)), dtype=np.int64)
+    for column, category in enumerate(categories):
+        matrix[:, column] = _slots(batch.column(category.name), category.slots)
     return matrix
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from contract.schema import Training
 from training.train.encoding import Encoding, Number
 
-_FAR = 6.0
+FAR = 6.0
 """Scaled numbers are cut off this many standard deviations from the mean: wild values do not run away."""
 
 
@@ -46,6 +46,18 @@ class Tabular(nn.Module):
         self.output = nn.Linear(width, 1)
         nn.init.zeros_(self.output.weight)
         nn.init.constant_(self.output.bias, math.log(prior / (1 - prior)))
+
+    @property
+    def columns(self) -> int:
+        """Return how many features the model takes, numbers and categories together."""
+        numbers = 0 if self.numbers is None else len(self.numbers.median)
+        return numbers + (0 if self.categories is None else len(self.categories.offsets))
+
+    def layers(self) -> tuple[nn.Linear, nn.Module]:
+        """Return the first linear layer, and all that comes after it as one module."""
+        first, *rest = (*self.hidden, self.output)
+        assert isinstance(first, nn.Linear)
+        return first, nn.Sequential(*rest)
 
     def forward(self, numbers: Tensor | None, categories: Tensor | None) -> Tensor:
         """Return log-odds [N] for ``numbers`` [N, n] float32 and ``categories`` [N, c] int64 slots.
@@ -98,7 +110,7 @@ class Numbers(nn.Module):
         """Return the prepared numbers [N, width] float32."""
         missing = torch.isnan(numbers)
         filled = torch.where(missing, self.median, numbers)
-        parts = [((filled - self.mean) / self.std).clamp(-_FAR, _FAR)]
+        parts = [((filled - self.mean) / self.std).clamp(-FAR, FAR)]
         if len(self.gaps):
             parts.append(missing[:, self.gaps].to(torch.float32))
         if len(self.bend_of):
