@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -171,6 +172,9 @@ def test_given_a_profile_then_it_says_what_the_examples_hold(spark: SparkSession
     described = profile["splits"]["train"]
 
     assert profile["contract_sha256"] == load(finished.folder).sha256
+    made_at = datetime.strptime(profile["made_at"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    written = (finished.folder / "runs/r1/reports/profile.json").stat().st_mtime
+    assert -1 < written - made_at.timestamp() < 3600, "a run says when it was"
     assert described["rows"] == len(train)
     assert described["positives"] == sum(row["label"] for row in train)
     weight = described["features"]["weight"]

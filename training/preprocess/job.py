@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from pyspark import StorageLevel
@@ -97,6 +98,8 @@ class Run:
         self.tallies: dict[str, clean.Tally] = {}
         self.verdicts: list[Verdict] = []
         self.facts: dict[str, int] = {}
+        self.made_at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        """How old a model is counts from here: the one reading of the clock that data and model carry."""
 
     def execute(self) -> None:
         """All stages in order; publishing is the last."""
@@ -211,6 +214,7 @@ class Run:
         heading = {
             "workload": self.contract.name,
             "run": publish.run_of(self.settings.output),
+            "made_at": self.made_at,
             "contract_sha256": self.contract.sha256,
         }
         splits = profiling.profile(described.measured, described.counted, kept, described.bins)
