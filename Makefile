@@ -7,11 +7,13 @@ PYTHON ?= python3.11
 TORCH_FROM ?=
 
 BIN := .venv/bin
+# SageMaker's SDK has an environment of its own: 730 MB, and pins that the rest cannot live with.
+TUNING := .venv-tuning
 GROUPS := preprocess training infra local flights develop
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONUNBUFFERED = 1
 
-.PHONY: setup demo up down test check unit life bench smoke-aws clean help
+.PHONY: setup setup-tuning demo up down test check unit life bench smoke-aws clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -31,6 +33,13 @@ setup: .venv/ready ## install everything into .venv and node_modules
 	  "$$node/bin/node" "$$node/lib/node_modules/npm/bin/npm-cli.js" ci --no-audit --no-fund --loglevel=error
 	touch $@
 
+setup-tuning: $(TUNING)/ready ## what `millrace tune` and `millrace experiment` need, into .venv-tuning
+
+$(TUNING)/ready: pyproject.toml constraints-tuning.txt .venv/ready
+	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(TUNING)
+	$(BIN)/uv pip install --python $(TUNING)/bin/python -c constraints-tuning.txt --group tuning
+	touch $@
+
 demo: setup ## the whole life cycle on this machine, from raw tables to an authenticated prediction
 	@$(BIN)/millrace demo
 
@@ -40,21 +49,21 @@ up: setup ## start the environment `local` and deploy every stack into it
 down: ## end the environment `local` and leave nothing running
 	@test ! -x $(BIN)/millrace || $(BIN)/millrace down
 
-test: setup check unit life ## everything that must hold
+test: setup setup-tuning check unit life ## everything that must hold
 
 check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy .
 
-unit: setup
+unit: setup setup-tuning
 	$(BIN)/python -m pytest -m "not life"
 
-life: setup
+life: setup setup-tuning
 	$(BIN)/python -m pytest -m life
 
 smoke-aws: setup ## settle what docs/unproved.md lists, in an account of yours: make smoke-aws ENV=dev
 	$(BIN)/python -m tests.smoke_aws --env $(ENV)
 
 clean: down ## remove what was built and installed
-	rm -rf .venv node_modules cdk.out .millrace build
+	rm -rf .venv $(TUNING) node_modules cdk.out .millrace build

@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from itertools import pairwise
+from typing import Any, get_type_hints
 
 from contract.errors import suggestion
-from contract.schema import SPLITS, Column, Contract, Feature, Record, Rule, Table
-from contract.structure import StructureError
+from contract.schema import SPLITS, Column, Contract, Feature, Range, Record, Rule, Table, Training
+from contract.structure import StructureError, build
 
 WORKLOAD = re.compile(r"[a-z][a-z0-9-]{0,30}")
 """Stacks are named after workloads, and CloudFormation knows no underscore."""
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 EXAMPLES = "examples"
+MOST_TRIALS, MOST_RANGES, MOST_VALUES = 750, 30, 30
+"""SageMaker's limits of one tuning job: training jobs (a quota), ranges, and values of a range."""
 RESERVED = frozenset({"example_id", "event_time", "label", "split"})
 """Columns of the examples that the platform itself writes."""
 LEAK = (
@@ -243,6 +247,73 @@ def _positive_numbers(contract: Contract) -> Findings:
         yield "model.training.dropout", f"{training.dropout:g} is out of range", "At least 0, below 1."
 
 
+def _tuning(contract: Contract) -> Findings:
+    tuning = contract.model.tuning
+    if not 1 <= tuning.trials <= MOST_TRIALS:
+        remedy = f"From 1 to {MOST_TRIALS}: what one tuning job of SageMaker takes."
+        yield "model.tuning.trials", f"{tuning.trials} is out of range", remedy
+    if tuning.parallel < 1:
+        yield "model.tuning.parallel", f"{tuning.parallel} is not positive", "1 or more at a time."
+    if not 1 <= len(tuning.ranges) <= MOST_RANGES:
+        remedy = f"Give 1 to {MOST_RANGES} ranges, or leave the table out for the defaults."
+        yield "model.tuning.ranges", f"{len(tuning.ranges)} are declared", remedy
+    known = get_type_hints(Training)
+    for name, where in tuning.ranges.items():
+        key = f"model.tuning.ranges.{name}"
+        if name not in known:
+            yield key, "no such hyperparameter", suggestion(name, known)
+        else:
+            yield from _range(contract, key, name, where)
+
+
+def _range(contract: Contract, key: str, name: str, where: Range) -> Findings:
+    if where.values:
+        yield from _choices(contract, key, name, where)
+        return
+    if get_type_hints(Training)[name] not in (int, float):
+        yield f"{key}.values", "missing", f"List what {name} may be, as in [model.training]."
+        return
+    if where.min is None or where.max is None:
+        yield key, "neither values nor min and max", "Give values, or both bounds."
+        return
+    if where.min >= where.max:
+        yield f"{key}.min", f"{where.min:g} is not below max = {where.max:g}", "Swap or mend them."
+    if where.scale == "log" and where.min <= 0:
+        yield f"{key}.min", f"{where.min:g} has no logarithm", 'Above 0, or scale = "linear".'
+    yield from _possible(contract, f"{key}.min", name, _as_number(name, where.min))
+    yield from _possible(contract, f"{key}.max", name, _as_number(name, where.max))
+
+
+def _choices(contract: Contract, key: str, name: str, where: Range) -> Findings:
+    if where.min is not None or where.max is not None or where.scale != "linear":
+        yield f"{key}.values", "values and bounds exclude each other", "Give one of the two."
+    if len(where.values) > MOST_VALUES:
+        yield f"{key}.values", f"{len(where.values)} are listed", f"At most {MOST_VALUES}."
+    for index, value in enumerate(where.values):
+        yield from _possible(contract, f"{key}.values[{index}]", name, value)
+        if value in where.values[:index]:
+            yield f"{key}.values[{index}]", f"{value!r} stands here twice", "Leave one of them out."
+
+
+def _as_number(name: str, bound: float) -> float:
+    """A bound as the hyperparameter's own type takes it; one that does not fit is left for `_possible`."""
+    return int(bound) if get_type_hints(Training)[name] is int and float(bound).is_integer() else bound
+
+
+def _possible(contract: Contract, key: str, name: str, value: Any) -> Findings:
+    """Whether ``value`` could stand in [model.training] too: of its type, and within its bounds."""
+    read = build(get_type_hints(Training)[name], _thawed(value), key)
+    model = contract.model
+    trial = replace(contract, model=replace(model, training=replace(model.training, **{name: read})))
+    for place, problem, remedy in _positive_numbers(trial):
+        if place.startswith(f"model.training.{name}"):
+            yield key, problem, remedy
+
+
+def _thawed(value: object) -> object:
+    return list(map(_thawed, value)) if isinstance(value, tuple) else value
+
+
 def _examples(contract: Contract) -> Findings:
     if not contract.examples:
         yield "examples", "none is given", "Add [[examples]]: the release check and the docs use them."
@@ -302,5 +373,6 @@ RULES: tuple[Callable[[Contract], Findings], ...] = (
     _quality,
     _model,
     _positive_numbers,
+    _tuning,
     _examples,
 )

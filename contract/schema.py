@@ -148,6 +148,41 @@ class Training:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Range:
+    """Where a search looks for one hyperparameter: from ``min`` to ``max`` inclusive, or in ``values``.
+
+    ``values`` are written as in ``[model.training]``. ``scale`` is how numbers between the bounds are spread.
+    """
+
+    min: float | None = None
+    max: float | None = None
+    scale: Literal["linear", "log"] = "linear"
+    values: tuple[object, ...] = ()
+
+
+def _ranges() -> dict[str, Range]:
+    """The search space of a workload that declares none: wide around the defaults of ``Training``."""
+    return {
+        "learning_rate": Range(min=3e-4, max=1e-2, scale="log"),
+        "weight_decay": Range(min=1e-5, max=1e-1, scale="log"),
+        "dropout": Range(min=0.0, max=0.4),
+        "hidden": Range(values=((64,), (128, 64), (256, 128))),
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tuning:
+    """A hyperparameter search: ``trials`` training jobs, at most ``parallel`` at a time."""
+
+    trials: int = 12
+    parallel: int = 2
+    objective: Literal["validate_auc", "validate_loss"] = "validate_auc"
+    """The metric of the validation split that decides: the AUC is maximised, the log loss minimised."""
+    ranges: dict[str, Range] = field(default_factory=_ranges)
+    """Name of a hyperparameter in ``Training`` → where to look for it; the others stay as they are."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Model:
     """What the model decides and how good it must be. ``positive`` is what the label being true is called."""
 
@@ -158,6 +193,7 @@ class Model:
     threshold: float = 0.5
     budget: Budget = field(default_factory=Budget)
     training: Training = field(default_factory=Training)
+    tuning: Tuning = field(default_factory=Tuning)
 
 
 @dataclass(frozen=True, kw_only=True)

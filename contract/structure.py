@@ -57,6 +57,11 @@ def build(hint: Any, value: object, key: str) -> Any:
     return _scalar(hint, value, key)
 
 
+def _anything(value: object) -> object:
+    """A value whose type depends on another key, as ``contract.checks`` knows; lists are frozen."""
+    return tuple(map(_anything, value)) if isinstance(value, list) else value
+
+
 def _record(hint: Any, value: object, key: str) -> Any:
     table = _table(value, key)
     hints = get_type_hints(hint)
@@ -116,6 +121,8 @@ def _either(hints: tuple[Any, ...], value: object, key: str) -> Any:
 
 
 def _scalar(hint: Any, value: object, key: str) -> Any:
+    if hint is object:
+        return _anything(value)
     if not _fits(hint, value):
         raise StructureError(key, f"expected {_expected(hint)}, found {_found(value)}", "Correct the value.")
     if hint is float:

@@ -131,6 +131,14 @@ batch_rows = 128
 hidden = [16]
 embedding = 4
 
+[model.tuning]
+trials = 3
+
+[model.tuning.ranges]
+learning_rate = { min = 1e-3, max = 1e-2, scale = "log" }
+embedding = { min = 2, max = 8 }
+hidden = { values = [[8], [16, 8]] }
+
 [[examples]]
 depot = "north"
 region = "upland"

@@ -168,6 +168,27 @@ BROKEN = [
     (("serving",), {"max_records": 1}, "serving.max_records", "in one request"),
     (("serving",), {"max_body_bytes": 40}, "serving.max_body_bytes", "in one request"),
     (("name",), "my_parcels", "name", "digits and -"),
+    *(
+        (("model", "tuning", *path), value, ".".join(("model.tuning", *place)), remedy)
+        for path, value, place, remedy in (
+            (("trials",), 0, ("trials",), "From 1"),
+            (("parallel",), 0, ("parallel",), "1 or more"),
+            (("objective",), "test_auc", ("objective",), "validate_auc"),
+            (("ranges",), {}, ("ranges",), "leave the table out"),
+            (("ranges", "learning_rates"), {"values": [1]}, ("ranges", "learning_rates"), '"learning_rate"'),
+            (("ranges", "hidden"), {"min": 1, "max": 2}, ("ranges", "hidden", "values"), "List what"),
+            (("ranges", "hidden", "values"), [[8], 16], ("ranges", "hidden", "values[1]"), "brackets"),
+            (("ranges", "hidden", "values"), [[8], [0]], ("ranges", "hidden", "values[1]"), "Above 0"),
+            (("ranges", "hidden", "values"), [[8], [8]], ("ranges", "hidden", "values[1]"), "Leave one"),
+            (("ranges", "hidden", "min"), 3, ("ranges", "hidden", "values"), "one of the two"),
+            (("ranges", "embedding", "min"), 2.5, ("ranges", "embedding", "min"), "Correct"),
+            (("ranges", "embedding"), {"min": 2}, ("ranges", "embedding"), "both bounds"),
+            (("ranges", "embedding", "max"), 2, ("ranges", "embedding", "min"), "mend"),
+            (("ranges", "learning_rate", "min"), 0, ("ranges", "learning_rate", "min"), "linear"),
+            (("ranges", "learning_rate", "scale"), "ln", ("ranges", "learning_rate", "scale"), "log"),
+            (("ranges", "dropout"), {"min": 0, "max": 1}, ("ranges", "dropout", "max"), "below 1"),
+        )
+    ),
 ]
 
 
@@ -199,6 +220,12 @@ def test_given_a_contract_inside_a_zip_then_it_reads_the_same(tmp_path: Path) ->
             archive.write(folder / name, f"workloads/parcels/{name}")
 
     assert load(zipfile.Path(tmp_path / "code.zip") / "workloads" / "parcels") == load(folder)
+
+
+def test_given_no_search_space_then_there_is_a_default_one(tmp_path: Path) -> None:
+    tuning = loaded(tmp_path, without(("model", "tuning"))).model.tuning
+    assert tuning.trials >= tuning.parallel >= 1
+    assert tuning.ranges["learning_rate"].scale == "log"
 
 
 def test_given_its_own_contract_written_out_then_it_reads_the_same(tmp_path: Path) -> None:
@@ -259,7 +286,7 @@ def test_given_any_single_value_replaced_then_it_loads_or_says_why(
 def test_given_a_key_that_nobody_knows_then_it_is_refused(tmp_path: Path, data: st.DataObject) -> None:
     fixed = [path for path in paths(DOCUMENT) if isinstance(at(DOCUMENT, path), dict)]
     free = {("tables",), ("features",), ("tables", "parcels", "columns", "depot", "spellings")}
-    free |= {("tables", table, "columns") for table in DOCUMENT["tables"]}
+    free |= {("tables", table, "columns") for table in DOCUMENT["tables"]} | {("model", "tuning", "ranges")}
     where = data.draw(st.sampled_from([(), *[path for path in fixed if path not in free]]))
 
     with pytest.raises(ContractError) as caught:
