@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from tests.training.parcels import SIZES, Run
-from training.train.data import DataError, Examples, equal_share, read_rows, share
+from training.train.batches import Batches
+from training.train.data import DataError, Examples, Rows, equal_share, read_rows, share
 from training.train.encoding import Category, Encoding, Number, ReportError, read_encoding, read_prior
 
 
@@ -99,3 +100,14 @@ def test_reports_give_the_encoding(run: Run) -> None:
 def test_reports_that_are_not_there_are_named(tmp_path: Path) -> None:
     with pytest.raises(ReportError, match=r"features\.json is missing"):
         read_encoding(tmp_path)
+
+
+def test_batches_give_every_row_once_in_the_order_asked_for() -> None:
+    rows = Rows(torch.arange(14.0).reshape(7, 2), torch.arange(7).reshape(7, 1), torch.arange(7.0))
+    order = torch.tensor([6, 2, 0, 1, 5, 3, 4])
+    batches = Batches(rows, order, 3)
+    given = list(batches)
+    assert [len(batch) for batch in given] == [3, 3, 1]
+    assert torch.equal(torch.cat([batch.categories for batch in given]).squeeze(1), order)
+    assert torch.equal(torch.cat([batch.numbers for batch in given]), rows.numbers[order])
+    assert batches.waited > 0

@@ -51,7 +51,14 @@ def test_the_model_has_learnt_and_keeps_the_class_prior(two_hosts: list[Path]) -
 def test_every_epoch_prints_one_line_of_metrics(two_hosts: list[Path]) -> None:
     log = (two_hosts[0] / "log").read_text()
     epochs = result(two_hosts[0])["facts"]["history"]
-    for name in ("epoch", "train_loss", "validate_loss", "validate_auc", "rows_per_second"):
+    for name in (
+        "epoch",
+        "train_loss",
+        "validate_loss",
+        "validate_auc",
+        "rows_per_second",
+        "waiting_for_data",
+    ):
         assert len(re.findall(rf"^millrace .*\b{name}=([0-9.eE+-]+)", log, re.MULTILINE)) == len(epochs)
     assert "millrace epoch=" not in (two_hosts[1] / "log").read_text()
 

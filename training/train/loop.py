@@ -19,6 +19,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.nn.parallel import DistributedDataParallel
 
 from contract.schema import Training
+from training.train.batches import Batches
 from training.train.checkpoint import Checkpoints
 from training.train.data import Rows
 from training.train.metrics import Metrics, measure
@@ -65,10 +66,13 @@ class Trainer:
         self._ranks = ranks
         self._checkpoints = checkpoints
         self._parallel = DistributedDataParallel(
-            self._model, device_ids=[ranks.local] if ranks.device.type == "cuda" else None
+            self._model,
+            device_ids=[ranks.local] if ranks.device.type == "cuda" else None,
+            broadcast_buffers=False,  # read from the same reports by every rank, and never changed
+            gradient_as_bucket_view=True,  # gradients are averaged where they lie
         )
         self._optimiser = torch.optim.AdamW(
-            self._model.parameters(), training.learning_rate, weight_decay=training.weight_decay
+            self._model.parameters(), training.learning_rate, weight_decay=training.weight_decay, fused=True
         )
         self._batch = max(1, training.batch_rows // ranks.size)
         self._steps = math.ceil(len(train) / self._batch)
@@ -97,9 +101,9 @@ class Trainer:
         return self._ranks.device
 
     def _epoch(self) -> None:
-        began = time.monotonic()
-        loss = self._pass()
-        seconds = time.monotonic() - began
+        began = time.perf_counter()
+        loss, waited = self._pass()
+        seconds = time.perf_counter() - began
         metrics = self.validation()
         self.progress.epoch += 1
         report = {
@@ -108,6 +112,7 @@ class Trainer:
             "validate_loss": metrics.log_loss,
             "validate_auc": metrics.auc,
             "rows_per_second": round(self._ranks.size * len(self._train) / seconds),
+            "waiting_for_data": waited / seconds,
         }
         self._note(report)
         if self._ranks.first:
@@ -115,15 +120,17 @@ class Trainer:
         if self._ranks.first_on_host:
             self._checkpoints.save(self.progress.epoch, self._state())
 
-    def _pass(self) -> float:
-        """Take every training row once, in a new order; return the mean loss over all ranks."""
-        order = self._seeded().to(self._device)
+    def _pass(self) -> tuple[float, float]:
+        """Take every training row once, in a new order; return the mean loss over all ranks.
+
+        Also returns the seconds that this rank waited for its batches.
+        """
+        batches = Batches(self._train, self._seeded().to(self._device), self._batch)
         self._model.train()
         total = torch.zeros((), device=self._device)
-        for step in range(self._steps):
-            rows = self._train.take(order[step * self._batch : (step + 1) * self._batch])
+        for step, rows in enumerate(batches):
             total += self._step(rows, self.progress.epoch * self._steps + step) * len(rows)
-        return self._ranks.total(float(total)) / self._ranks.total(len(self._train))
+        return self._ranks.total(float(total)) / self._ranks.total(len(self._train)), batches.waited
 
     def _step(self, rows: Rows, number: int) -> Tensor:
         for group in self._optimiser.param_groups:
