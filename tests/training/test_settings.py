@@ -24,6 +24,16 @@ def test_a_run_overrides_what_the_contract_says(tmp_path: Path) -> None:
     assert settings.training.epochs == settings.contract.model.training.epochs == 4
 
 
+def test_what_the_service_adds_for_itself_is_no_hyperparameter(tmp_path: Path) -> None:
+    # Given the hyperparameters of a tuning job's trial
+    workload = make_workload(tmp_path / "workload", rows=1, seed=1)
+    file = tmp_path / "hyperparameters.json"
+    added = {"sagemaker_program": "start.sh", "_tuning_objective_metric": "validate_auc"}
+    write_json(file, {"workload": str(workload), "run": "r7", "dropout": "0.25", **added})
+    # When the settings are read, then only the trial's own count
+    assert read_settings(file).training.dropout == pytest.approx(0.25)
+
+
 @pytest.mark.parametrize("text", ["64,32", "[64, 32]", "(64, 32,)"])
 def test_widths_may_be_written_in_several_ways(text: str) -> None:
     assert override(Training(), {"hidden": text}).hidden == (64, 32)

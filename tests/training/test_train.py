@@ -63,6 +63,14 @@ def test_every_epoch_prints_one_line_of_metrics(two_hosts: list[Path]) -> None:
     assert "millrace epoch=" not in (two_hosts[1] / "log").read_text()
 
 
+def test_the_last_metrics_in_the_log_are_those_of_the_model_that_is_kept(two_hosts: list[Path]) -> None:
+    # SageMaker takes a metric's last value for the job's, and a tuning job decides by it
+    log = (two_hosts[0] / "log").read_text()
+    kept = result(two_hosts[0])["facts"]["metrics"]["validate"]
+    for name, value in (("validate_auc", kept["auc"]), ("validate_loss", kept["log_loss"])):
+        assert float(re.findall(rf"\b{name}=([0-9.eE+-]+)", log)[-1]) == pytest.approx(value, rel=1e-4)
+
+
 def test_killed_hosts_resume_to_the_same_result(run: Run, two_hosts: list[Path], tmp_path: Path) -> None:
     # Given two hosts that are killed once both have a checkpoint
     bases = [host_folder(tmp_path / host, run, HOSTS, host, **LONG) for host in HOSTS]

@@ -71,7 +71,11 @@ def train(settings: Settings, folders: Folders, ranks: Ranks) -> None:
         ),
         folders.model,
     )
-    _log.info("trained for %s s; epoch %d is the best: %s", seconds, progress.best_epoch, facts["metrics"])
+    # The last values in the log are what SageMaker takes for the job's: those of the model that is kept.
+    _log.info(
+        "trained for %s s; epoch %d is the best: validate_loss=%.6g validate_auc=%.6g",
+        *(seconds, progress.best_epoch, metrics.log_loss, metrics.auc),
+    )
 
 
 def _trainer(settings: Settings, encoding: Encoding, prior: float, folders: Folders, ranks: Ranks) -> Trainer:

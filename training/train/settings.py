@@ -13,6 +13,8 @@ from contract.load import workload
 from contract.schema import Contract, Training
 
 _OWN = ("workload", "run")
+_SERVICE = ("sagemaker_", "_tuning_")
+"""How the names begin that SageMaker adds for itself: its toolkit's, and a tuning job's objective."""
 
 
 class SettingsError(ValueError):
@@ -38,7 +40,9 @@ def read_settings(file: Path) -> Settings:
     if absent:
         raise SettingsError(f"{file.name}: {absent[0]} is missing; pass the hyperparameters workload and run")
     contract = workload(given["workload"])
-    overrides = {name: value for name, value in given.items() if name not in _OWN}
+    overrides = {
+        name: value for name, value in given.items() if name not in _OWN and not name.startswith(_SERVICE)
+    }
     return Settings(
         contract=contract, run=given["run"], training=override(contract.model.training, overrides)
     )
