@@ -1,4 +1,4 @@
-"""SageMaker: training and processing jobs that run, the model registry, and moto for the rest."""
+"""SageMaker: training, processing and tuning jobs that run, the registry, and moto for the rest."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ministack.services import cloudwatch
 
 from local.emulator import gateway, registry
 from local.emulator.moto_proxy import Operation, ServiceError, add_service
+from local.emulator.tuning import Searches
 from local.executors import processing, training
 from local.executors.job import Job, Record, perform
 from local.hooks import expect
@@ -36,7 +37,7 @@ class Jobs:
         """Create, describe, list and stop."""
         return {
             f"Create{self.kind}": self.create,
-            f"Describe{self.kind}": self._find,
+            f"Describe{self.kind}": self.find,
             f"List{self.kind}s": self.list,
             f"Stop{self.kind}": self.stop,
         }
@@ -52,7 +53,11 @@ class Jobs:
         return f"{self.kind}Status"
 
     def create(self, data: Record) -> Record:
-        """Record a job and start it on a thread."""
+        """Record a job and start it."""
+        return self.start(data, 1)
+
+    def start(self, data: Record, sharing: int) -> Record:
+        """Record a job, one of ``sharing`` at a time, and start it on a thread."""
         name = data[self.name]
         with self._lock:
             if name in self.records:
@@ -66,6 +71,7 @@ class Jobs:
             record=record,
             folder=gateway.root() / "jobs" / f"{self.slug}-{name}",
             group=self.group,
+            sharing=sharing,
         )
         if self.kind == "TrainingJob":
             job.on_line = training.metrics(record, _reporter(name))
@@ -89,7 +95,8 @@ class Jobs:
         perform(job, self.status, self.execute)
         self.running.pop(job.name, None)
 
-    def _find(self, data: Record) -> Record:
+    def find(self, data: Record) -> Record:
+        """Describe a job."""
         name = data[self.name]
         if name not in self.records:
             raise ServiceError("ValidationException", f"Requested resource not found: {self.kind} {name}")
@@ -107,7 +114,7 @@ class Jobs:
 
     def stop(self, data: Record) -> Record:
         """Stop a job that runs."""
-        record = self._find(data)
+        record = self.find(data)
         job = self.running.get(data[self.name])
         if job is None:
             raise ServiceError("ValidationException", f"The job is already {record[self.status]}.")
@@ -142,22 +149,34 @@ PROCESSING = Jobs(
     processing.execute,
     (*_SUMMARY, "ProcessingJobArn", "ProcessingEndTime", "ExitMessage"),
 )
+TUNING = Searches(TRAINING.start, TRAINING.find, TRAINING.stop)
 
 
 def install() -> None:
     """Serve SageMaker."""
-    own = {**registry.operations(), **TRAINING.operations(), **PROCESSING.operations()}
+    own = {
+        **registry.operations(),
+        **TRAINING.operations(),
+        **PROCESSING.operations(),
+        **TUNING.operations(),
+    }
     add_service("sagemaker", "SageMaker.", own, _save, _load)
 
 
 def _save() -> dict[str, Any]:
-    return {**registry.state(), "training": TRAINING.records, "processing": PROCESSING.records}
+    return {
+        **registry.state(),
+        "training": TRAINING.records,
+        "processing": PROCESSING.records,
+        "tuning": TUNING.state(),
+    }
 
 
 def _load(saved: dict[str, Any]) -> None:
     registry.restore(saved)
     TRAINING.restore(saved.get("training", {}))
     PROCESSING.restore(saved.get("processing", {}))
+    TUNING.restore(saved.get("tuning", {}))
 
 
 def _reporter(name: str) -> Callable[[str, float], None]:

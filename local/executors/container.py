@@ -114,9 +114,11 @@ class Host:
         }
 
 
-def hosts(folder: Path, count: int, environment: Mapping[str, str], isolated: bool) -> list[Host]:
-    """Prepared hosts of one job, which share this machine's processors."""
-    threads = max(1, (os.cpu_count() or 1) // count)
+def hosts(
+    folder: Path, count: int, environment: Mapping[str, str], isolated: bool, sharing: int = 1
+) -> list[Host]:
+    """Prepared hosts of one job, which share this machine's processors with ``sharing`` such jobs."""
+    threads = max(1, (os.cpu_count() or 1) // (count * sharing))
     made = [
         Host(
             root=folder / f"algo-{index + 1}",

@@ -38,6 +38,8 @@ class Job:
     group: str
     """CloudWatch log group."""
     on_line: Callable[[str], None] = lambda _: None
+    sharing: int = 1
+    """How many jobs this one shares the machine's processors with, itself included."""
     stop: threading.Event = field(default_factory=threading.Event)
 
     @property

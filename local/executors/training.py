@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from local.executors import storage
-from local.executors.container import Host, free_port, hosts, resources
+from local.executors.container import BASE, Host, free_port, hosts, resources
 from local.executors.job import Job, Metric, Record
 
 GROUP = "/aws/sagemaker/TrainingJobs"
@@ -27,27 +27,42 @@ def execute(job: Job) -> None:
         "MASTER_PORT": str(free_port()),
         **request.get("Environment", {}),
     }
-    made = hosts(job.folder, count, environment, bool(request.get("EnableNetworkIsolation")))
+    isolated = bool(request.get("EnableNetworkIsolation"))
+    made = hosts(job.folder, count, environment, isolated, job.sharing)
     job.transition("Downloading", "Downloading input data", TrainingStartTime=time.time())
     _channels(request.get("InputDataConfig", []), made, job.folder)
     _configure(request, made)
     mirrors = _checkpoints(request.get("CheckpointConfig"), made)
     job.transition("Training", "Training image download completed. Training in progress.")
-    verdict = job.run(made, _command(request), _periodically(mirrors))
+    verdict = job.run(made, _command(request, made), _periodically(mirrors))
     for mirror in mirrors:
         mirror.push()
     _finish(job, made, verdict)
 
 
-def _command(request: Record) -> list[str]:
-    algorithm = request["AlgorithmSpecification"]
+def _command(request: Record, made: Sequence[Host]) -> list[str]:
+    algorithm, hyperparameters = request["AlgorithmSpecification"], request.get("HyperParameters", {})
     entrypoint = algorithm.get("ContainerEntrypoint")
-    if not entrypoint:
+    if entrypoint:
+        return [*entrypoint, *algorithm.get("ContainerArguments", [])]
+    if "sagemaker_program" not in hyperparameters:
         raise ValueError(
             "ClientError: the local environment has no container image, so AlgorithmSpecification must give "
-            "a ContainerEntrypoint"
+            "a ContainerEntrypoint, or the hyperparameter sagemaker_program name a script"
         )
-    return [*entrypoint, *algorithm.get("ContainerArguments", [])]
+    return _toolkit(hyperparameters["sagemaker_program"], hyperparameters["sagemaker_submit_directory"], made)
+
+
+def _toolkit(program: str, folder: str, made: Sequence[Host]) -> list[str]:
+    """Stand in for ``train`` of SageMaker's images: copy ``folder`` to the code folder, run its script."""
+    if not program.endswith(".sh"):
+        raise ValueError(f"ClientError: {program}: the local environment starts shell scripts only")
+    for host in made:
+        shutil.copytree(host.path(folder), host.path(f"{BASE}/code"), dirs_exist_ok=True)
+        script = host.path(f"{BASE}/code/{program}")
+        script.write_text(host.rewrite(script.read_text()))
+        script.chmod(0o755)
+    return ["/bin/sh", "-c", f"cd {BASE}/code && exec ./{program}"]
 
 
 def _channels(channels: Sequence[Record], made: Sequence[Host], folder: Path) -> None:
