@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from cli.session import Session
 
 
+SPOILED = "put back an older value (aws ssm get-parameter-history), or {} to begin anew; then release"
+"""What to do about a pointer that somebody else than Release has written."""
+POINTER = ("approved_at", "bundle", "function_version", "layer", "package", "version")
+"""What the pointer to the champion says; the comment at the head of Release's definition lists it too."""
+
+
 @dataclass(frozen=True)
 class Package:
     """A model package: its number in the group, the run that made it, its approval, its test metrics."""
@@ -57,12 +63,22 @@ def described(session: Session, arn: str) -> Package:
 
 def verdict(session: Session, bundle: str) -> dict[str, Any]:
     """Read a bundle's ``verdict.json``; empty where the bundle is gone."""
+    return part(session, bundle, "verdict.json")
+
+
+def manifest(session: Session, bundle: str) -> dict[str, Any]:
+    """Read a bundle's ``manifest.json``; empty where the bundle is gone."""
+    return part(session, bundle, "manifest.json")
+
+
+def part(session: Session, bundle: str, name: str) -> dict[str, Any]:
+    """Read the JSON object ``name`` of a bundle; empty where it is gone."""
     bucket, _, prefix = bundle.removeprefix("s3://").partition("/")
     s3 = session.client("s3")
     if not bucket:
         return {}
     try:
-        body = s3.get_object(Bucket=bucket, Key=f"{prefix.rstrip('/')}/verdict.json")["Body"].read()
+        body = s3.get_object(Bucket=bucket, Key=f"{prefix.rstrip('/')}/{name}")["Body"].read()
     except (s3.exceptions.NoSuchKey, s3.exceptions.NoSuchBucket):
         return {}
     return dict(json.loads(body))
@@ -96,7 +112,7 @@ def metrics_text(metrics: Mapping[str, Any]) -> str:
 def champion(session: Session) -> dict[str, Any]:
     """Read the pointer to the model that serves; empty before the first release.
 
-    Raises `CliError` where the parameter holds no pointer: Release alone should write it.
+    Raises `CliError` where the parameter holds no whole pointer: Release alone should write it.
     """
     ssm = session.client("ssm")
     name = session.settings.parameter(session.workload, "champion")
@@ -104,8 +120,11 @@ def champion(session: Session) -> dict[str, Any]:
         text = ssm.get_parameter(Name=name)["Parameter"]["Value"]
     except ssm.exceptions.ParameterNotFound:
         return {}
+    where = f"the parameter {name}"
     try:
-        return dict(json.loads(text))
+        pointer = dict(json.loads(text))
     except (TypeError, ValueError) as error:
-        remedy = "put back an older value (aws ssm get-parameter-history), or {} to begin anew; then release"
-        raise CliError(f"it is no JSON object: {text[:200]}", f"the parameter {name}", remedy) from error
+        raise CliError(f"it is no JSON object: {text[:200]}", where, SPOILED) from error
+    if pointer and (missing := [key for key in POINTER if not isinstance(pointer.get(key), str)]):
+        raise CliError(f"it lacks {', '.join(missing)}: {text[:200]}", where, SPOILED)
+    return pointer

@@ -10,7 +10,7 @@ from cli import runs
 from cli.console import Voice, duration, result, show_table, stamp, table
 from cli.errors import CliError
 from cli.history import State, states
-from cli.models import champion, described, metrics_text
+from cli.models import SPOILED, Package, champion, described, manifest, metrics_text
 from cli.outputs import Stack, deploy_hint, stack_names, stacks, values
 from cli.session import session
 
@@ -33,9 +33,11 @@ def status(*, env: str | None = None, workload: str | None = None, run: str | No
         show_run(here, names, run)
         return
     show_stacks(here, found)
-    show_champion(here, names)
+    trouble = trouble_with_champion(here, names)
     show_runs(here, names)
     show_alarms(here)
+    if trouble:
+        raise trouble
 
 
 def show_stacks(here: Session, found: Mapping[str, Stack]) -> None:
@@ -50,20 +52,65 @@ def show_stacks(here: Session, found: Mapping[str, Stack]) -> None:
         raise CliError("nothing is deployed", f"the environment {here.env}", deploy_hint(here))
 
 
+def trouble_with_champion(here: Session, names: Mapping[str, str]) -> CliError | None:
+    """Show the champion; give what is wrong with it, to be told after the rest of the status."""
+    try:
+        show_champion(here, names)
+    except CliError as error:
+        result("\nchampion  in trouble: see the end")
+        return error
+    return None
+
+
 def show_champion(here: Session, names: Mapping[str, str]) -> None:
-    """Print the model that serves: its version, age and metrics, and where the alias points."""
-    pointer = champion(here)
-    if not pointer:
-        result("\nchampion  none: no model has been released yet")
-        return
-    approved = datetime.fromisoformat(pointer["approved_at"])
-    age = duration((datetime.now(UTC) - approved.astimezone(UTC)).total_seconds())
-    metrics = metrics_text(described(here, pointer["package"]).metrics)
-    result(f"\nchampion  {pointer['version']}, approved {stamp(approved)}, {age} ago")
-    result(f"          {metrics}")
+    """Print the model that serves: its version, age and metrics, and where the alias points.
+
+    Raises `CliError` where its pointer is spoiled, or its package or its bundle is gone.
+    """
     if "function" in names:
         alias = here.client("lambda").get_alias(FunctionName=names["function"], Name="live")
-        result(f"alias     live → function version {alias['FunctionVersion']}")
+        result(f"\nalias     live → function version {alias['FunctionVersion']}")
+    pointer = champion(here)
+    if not pointer:
+        result("champion  none: no model has been released yet")
+        return
+    result(f"champion  {pointer['version']}, approved {since(pointer['approved_at'])}")
+    made_at = manifest(here, pointer["bundle"]).get("made_at")
+    if made_at:
+        result(f"          its data were prepared {since(made_at)}")
+    result(f"          {metrics_text(held(here, pointer['package']).metrics)}")
+    if not made_at:
+        raise unsupported(here, f"its bundle {pointer['bundle']} is gone, or of an older format")
+
+
+def held(here: Session, package: str) -> Package:
+    """Describe the champion's package. Raises `CliError` where the registry has it no more."""
+    client = here.client("sagemaker")
+    try:
+        return described(here, package)
+    except client.exceptions.ClientError as error:
+        if error.response["Error"]["Code"] != "ValidationException":
+            raise
+        problem = f"the registry has its package no more: {error.response['Error']['Message']}"
+        raise unsupported(here, problem) from error
+
+
+def unsupported(here: Session, problem: str) -> CliError:
+    """Give the error of a model that serves, but of which a part is gone."""
+    remedy = (
+        "it goes on serving, but can neither be compared with nor released again, "
+        f"as a deploy of new code has to: millrace train{here.flags}"
+    )
+    return CliError(problem, "the champion", remedy)
+
+
+def since(moment: str) -> str:
+    """Give an ISO 8601 time and how long ago that was. Raises `CliError` where it is none."""
+    try:
+        then = datetime.fromisoformat(moment).astimezone(UTC)
+    except ValueError as error:
+        raise CliError(f"{moment!r} is no ISO 8601 time", "the champion's record", SPOILED) from error
+    return f"{stamp(then)}, {duration((datetime.now(UTC) - then).total_seconds())} ago"
 
 
 def show_runs(here: Session, names: Mapping[str, str]) -> None:

@@ -119,7 +119,7 @@ class Monitoring(cdk.Stack):
         dashboard.add_widgets(
             _graph("Pipeline runs", THIRD, self._outcomes("train")),
             _graph("Releases", THIRD, [*self._outcomes("release"), self._dead_letters()]),
-            _graph("Hours since the last release", THIRD, [self._age()]),
+            _graph("Age of the model (days)", THIRD, [self._age()]),
         )
         dashboard.add_widgets(
             _graph("Doubtful values", THIRD, [self._model("Warnings")]),
@@ -149,11 +149,11 @@ class Monitoring(cdk.Stack):
         return [self._executions(machine, f"Executions{outcome}") for outcome in outcomes]
 
     def _age(self) -> cloudwatch.MathExpression:
-        """Time since the last release that succeeded within the period shown."""
+        """Days since the data of the model in service were prepared, as its last answer told."""
         return cloudwatch.MathExpression(
-            expression="(EPOCH(FILL(released, 0)) - FILL(IF(released > 0, EPOCH(released)), REPEAT)) / 3600",
-            using_metrics={"released": self._executions("release", "ExecutionsSucceeded")},
-            label="hours",
+            expression="FILL(age, REPEAT) / 24",
+            using_metrics={"age": self._model("ModelAge", "Maximum")},
+            label="days",
             period=MINUTE,
         )
 
@@ -169,9 +169,10 @@ class Monitoring(cdk.Stack):
             "AWS/Lambda", name, "Sum", {"FunctionName": function, "Resource": f"{function}:{ALIAS}"}
         )
 
-    def _model(self, name: str) -> cloudwatch.Metric:
+    def _model(self, name: str, statistic: str = "Sum") -> cloudwatch.Metric:
         """A metric that the predict function writes."""
-        return _metric("Millrace", name, "Sum", {"Environment": self.settings.env, "Workload": self.workload})
+        dimensions = {"Environment": self.settings.env, "Workload": self.workload}
+        return _metric("Millrace", name, statistic, dimensions)
 
     def _executions(self, machine: str, name: str) -> cloudwatch.Metric:
         machine_name = self.settings.name(self.workload, machine)

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,8 +17,9 @@ from cli import main, releases, runs
 from cli.commands import release
 from cli.console import Voice
 from cli.errors import CliError
-from cli.models import Package, champion, choose, described, metrics_text
+from cli.models import POINTER, Package, champion, choose, described, metrics_text
 from cli.session import Session, session
+from infra import settings
 
 NOW = datetime(2026, 11, 24, 5, 32, tzinfo=UTC)
 GROUP = "arn:aws:sagemaker:us-east-1:000000000000:model-package/millrace-local-flights"
@@ -89,7 +92,16 @@ def test_a_package_whose_bundle_is_gone_is_described_without_metrics(
         assert described(here, f"{GROUP}/4").metrics == {}
 
 
-@pytest.mark.parametrize(("value", "expected"), [("{}", {}), ('{"version": "r"}', {"version": "r"})])
+WHOLE = dict.fromkeys(POINTER, "x")
+
+
+def test_the_pointer_is_what_release_writes() -> None:
+    definition = (Path(settings.__file__).parent / "machines" / "release.asl.yaml").read_text()
+    (successor,) = re.findall(r"successor: \|-\s+\{% \{(.*?)\} %\}", definition, re.DOTALL)
+    assert sorted(re.findall(r"'(\w+)':", successor)) == list(POINTER)
+
+
+@pytest.mark.parametrize(("value", "expected"), [("{}", {}), (json.dumps(WHOLE), WHOLE)])
 def test_the_champion_is_read(here: Session, value: str, expected: dict[str, str]) -> None:
     with Stubber(here.client("ssm")) as ssm:
         expected_call = {"Name": "/millrace/local/flights/champion"}
@@ -104,6 +116,15 @@ def test_a_spoiled_champion_is_told_with_its_parameter(here: Session, value: str
         with pytest.raises(CliError, match="no JSON object") as refused:
             champion(here)
     assert "/millrace/local/flights/champion" in refused.value.where
+
+
+@pytest.mark.parametrize("change", [{"bundle": None}, {"bundle": 7}])
+def test_a_champion_without_one_of_its_keys_is_told_with_it(here: Session, change: dict[str, Any]) -> None:
+    with Stubber(here.client("ssm")) as ssm:
+        ssm.add_response("get_parameter", {"Parameter": {"Value": json.dumps({**WHOLE, **change})}})
+        with pytest.raises(CliError, match="it lacks bundle: ") as refused:
+            champion(here)
+    assert "aws ssm get-parameter-history" in refused.value.remedy
 
 
 @pytest.fixture

@@ -69,6 +69,12 @@ def test_given_the_dashboard_then_it_shows_traffic_latency_errors_runs_and_versi
     monitoring: Template,
 ) -> None:
     body = json.dumps(only(monitoring, "AWS::CloudWatch::Dashboard")["DashboardBody"])
-    for shown in ("Count", "p50", "p99", "5XXError", "ExecutionsSucceeded", "by version", "REPEAT"):
+    for shown in ("Count", "p50", "p99", "5XXError", "ExecutionsSucceeded", "by version"):
         assert shown in body, shown
     assert monitoring["Outputs"]["Dashboard"]
+
+
+def test_given_the_models_age_then_the_dashboard_shows_it_in_days(monitoring: Template) -> None:
+    body = json.dumps(only(monitoring, "AWS::CloudWatch::Dashboard")["DashboardBody"])
+    assert "FILL(age, REPEAT) / 24" in body
+    assert '"Millrace","ModelAge","Environment","dev","Workload","flights"' in body.replace("\\", "")
