@@ -33,7 +33,7 @@ NOTE = "bytecode.txt"
 PLATFORMS = {"arm64": "aarch64-manylinux_2_28", "x86_64": "x86_64-manylinux_2_28"}
 """Lambda's Amazon Linux 2023 has glibc 2.34; wheels for 2.28 run there."""
 
-UNUSED = (
+UNREAD = (
     # What an installer notes about itself.
     "bin",
     "*.dist-info/INSTALLER",
@@ -55,15 +55,23 @@ UNUSED = (
     "numpy/f2py",
     "numpy/testing",
     "numpy/typing",
-    # The engine's tools, and the shared library that its Python module does not link.
+    # The engine's tools.
     "onnxruntime/backend",
     "onnxruntime/datasets",
     "onnxruntime/quantization",
     "onnxruntime/tools",
     "onnxruntime/transformers",
-    "onnxruntime/capi/libonnxruntime.so*",
 )
-"""Files of installed wheels that no function reads, as glob patterns. ``numpy.libs`` is linked and stays."""
+"""Files of installed wheels that nothing reads when it predicts, as glob patterns."""
+BINDING = (
+    "onnxruntime/*.py",
+    "onnxruntime/capi/*.py",
+    "onnxruntime/capi/onnxruntime_pybind11_state*",
+    "onnxruntime/capi/libonnxruntime_providers_shared.so",
+)
+"""The engine's Python binding: the function calls the engine's shared library without it."""
+UNUSED = (*UNREAD, *BINDING)
+"""Files of installed wheels that no function reads."""
 
 
 class BundlingError(RuntimeError):
@@ -127,14 +135,19 @@ def fingerprint(folder: Path, target: Target) -> str:
     for path in _sources(folder):
         digest.update(f"{path.relative_to(folder.parent).as_posix()}\0".encode())
         digest.update(hashlib.sha256(path.read_bytes()).digest())
-    digest.update(_wheels_key(_requirements(folder), target).encode())
+    digest.update(_wheels_key(_requirements(folder), target, UNUSED).encode())
     return digest.hexdigest()
 
 
-def build(folder: Path, target: Target, output: Path, cache: Path) -> None:
-    """Write the function's package and its wheels to ``output``, every file with the same times and modes."""
+def build(
+    folder: Path, target: Target, output: Path, cache: Path, unused: tuple[str, ...] = UNUSED
+) -> None:
+    """Write the function's package and its wheels to ``output``, every file with the same times and modes.
+
+    ``unused`` are the files of the wheels to leave out, as glob patterns.
+    """
     if requirements := _requirements(folder):
-        shutil.copytree(_wheels(requirements, target, cache), output, dirs_exist_ok=True)
+        shutil.copytree(_wheels(requirements, target, cache, unused), output, dirs_exist_ok=True)
     for path in _sources(folder):
         copy = output / path.relative_to(folder.parent)
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -174,21 +187,21 @@ def _requirements(folder: Path) -> str:
     return "\n".join(pins)
 
 
-def _wheels_key(requirements: str, target: Target) -> str:
+def _wheels_key(requirements: str, target: Target, unused: tuple[str, ...]) -> str:
     compiler = target.compiler.version if target.compiler else "none"
-    about = "\n".join((requirements, target.python, target.platform, compiler, *UNUSED))
+    about = "\n".join((requirements, target.python, target.platform, compiler, *unused))
     return hashlib.sha256(about.encode()).hexdigest()
 
 
-def _wheels(requirements: str, target: Target, cache: Path) -> Path:
+def _wheels(requirements: str, target: Target, cache: Path, unused: tuple[str, ...]) -> Path:
     """Folder with the unpacked wheels, compiled, less what is unused; made once, complete or not at all."""
-    folder = cache / _wheels_key(requirements, target)[:16]
+    folder = cache / _wheels_key(requirements, target, unused)[:16]
     if not folder.exists():
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache, prefix=".fresh-") as name:
             fresh = Path(name) / "wheels"
             _install(requirements, target, fresh)
-            _trim(fresh)
+            _trim(fresh, unused)
             _compile(fresh, (path for path in fresh.iterdir() if path.is_dir()), target)
             if not folder.exists():
                 fresh.rename(folder)
@@ -209,8 +222,8 @@ def _install(requirements: str, target: Target, folder: Path) -> None:
         )
 
 
-def _trim(folder: Path) -> None:
-    for pattern in UNUSED:
+def _trim(folder: Path, unused: tuple[str, ...]) -> None:
+    for pattern in unused:
         for path in sorted(folder.glob(pattern)):
             if path.is_dir():
                 shutil.rmtree(path)

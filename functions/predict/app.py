@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
+from functools import partial
 from typing import Any
 
+from .request import Event
 from .restore import after_restore
-from .routes import Event, Response, Service
+from .routes import Response, Service
 from .settings import Settings
 
-service = Service.start(Settings.read(os.environ))
+service = Service.start(Settings.read(os.environ), partial(os.write, sys.stdout.fileno()))
 after_restore(service.warm)
 
 

@@ -1,20 +1,17 @@
-"""A model's bundle as the packaging job writes it: ``manifest.json`` and ``model.onnx``."""
+"""A model's bundle as the packaging job writes it: ``manifest.json`` and the graphs that it names."""
 
 from __future__ import annotations
 
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import msgspec
-import numpy as np
-import onnxruntime
 
-if TYPE_CHECKING:  # the bundle leaves numpy.typing out
-    from numpy.typing import NDArray
+from .engine import EngineError
+from .model import Model
 
-FORMAT = 1
-MODEL = "model.onnx"
+FORMAT = 2
 
 
 class BundleError(Exception):
@@ -36,7 +33,7 @@ class Feature(msgspec.Struct, frozen=True):
 
 
 class Inputs(msgspec.Struct, frozen=True):
-    """Feature names in the column order of the graph's inputs."""
+    """Feature names in the order of the graphs' columns: first the numbers, then the categories' slots."""
 
     numbers: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
@@ -71,6 +68,13 @@ class File(msgspec.Struct, frozen=True):
     bytes: int
 
 
+class Graphs(msgspec.Struct, frozen=True):
+    """Names of the files that hold the model: for one record, and for many at once."""
+
+    single: str
+    batch: str
+
+
 class Manifest(msgspec.Struct, frozen=True):
     """What the bundle promises about its model."""
 
@@ -82,100 +86,82 @@ class Manifest(msgspec.Struct, frozen=True):
     limits: Limits
     features: tuple[Feature, ...]
     inputs: Inputs
+    graphs: Graphs
     files: dict[str, File]
     examples: tuple[Example, ...] = ()
+    made_at: str = ""
+    """When the data were prepared that the model was made from: ISO 8601, UTC."""
     contract_sha256: str = ""
     git_commit: str = ""
     data: dict[str, Any] = {}
     metrics: dict[str, Any] = {}
-
-    def ordered(self, kind: str) -> tuple[Feature, ...]:
-        """Features of ``kind``: those the graph reads, in its column order, then the unused ones."""
-        by_name = {feature.name: feature for feature in self.features if feature.kind == kind}
-        read = self.inputs.numbers if kind == "number" else self.inputs.categories
-        unread = tuple(feature for name, feature in by_name.items() if name not in read)
-        return tuple(by_name[name] for name in read) + unread
+    candidate: dict[str, Any] = {}
 
 
-class Bundle:
+class Format(msgspec.Struct, frozen=True):
+    """As much of a manifest as tells whether the rest can be read."""
+
+    format: int
+
+
+class Bundle(msgspec.Struct, frozen=True):
     """An open bundle, ready to answer."""
 
-    def __init__(self, manifest: Manifest, session: onnxruntime.InferenceSession) -> None:
-        self.manifest = manifest
-        self._session = session
-        self._numbers = len(manifest.inputs.numbers)
-        self._categories = len(manifest.inputs.categories)
-
-    def probabilities(self, numbers: NDArray[np.float32], categories: list[list[str]]) -> list[float]:
-        """Return the probability of the positive outcome per row, of what ``feeds`` takes."""
-        return self.run(self.feeds(numbers, categories))
-
-    def feeds(self, numbers: NDArray[np.float32], categories: list[list[str]]) -> dict[str, NDArray[Any]]:
-        """Return the graph's inputs.
-
-        ``numbers`` is float32 [N, ≥ n], NaN where missing; ``categories`` has N rows of ≥ c strings, ""
-        where missing. Columns beyond those the graph reads are left out.
-        """
-        feeds: dict[str, NDArray[Any]] = {}
-        if self._numbers:
-            feeds["numbers"] = numbers[:, : self._numbers]
-        if self._categories:
-            feeds["categories"] = np.array(categories, dtype=object)[:, : self._categories]
-        return feeds
-
-    def run(self, feeds: dict[str, NDArray[Any]]) -> list[float]:
-        """Run the graph."""
-        probabilities: list[float] = self._session.run(None, feeds)[0].tolist()
-        return probabilities
+    manifest: Manifest
+    model: Model
 
 
 def open_bundle(folder: Path) -> Bundle | None:
-    """Open the bundle in ``folder``, or return None where no manifest is: nothing has been released yet."""
+    """Open the bundle in ``folder``, or return None where no manifest is: nothing has been released yet.
+
+    Raises BundleError.
+    """
     file = folder / "manifest.json"
     if not file.exists():
         return None
     manifest = _read_manifest(file)
-    session = _open_session(_read_model(folder / MODEL, manifest.files.get(MODEL)))
-    _check_columns(manifest, session)
-    return Bundle(manifest, session)
+    _check_columns(manifest)
+    single, batch = (
+        _read_graph(folder, manifest, name) for name in (manifest.graphs.single, manifest.graphs.batch)
+    )
+    columns = len(manifest.inputs.numbers) + len(manifest.inputs.categories)
+    try:
+        return Bundle(manifest, Model(single, batch, columns=columns, capacity=manifest.limits.records))
+    except EngineError as error:
+        raise BundleError(
+            f"{folder}: the graphs do not run on the {columns} columns of manifest.json: {error}; "
+            "package the model again"
+        ) from error
 
 
 def _read_manifest(file: Path) -> Manifest:
+    content = file.read_bytes()
     try:
-        manifest = msgspec.json.decode(file.read_bytes(), type=Manifest)
+        found = msgspec.json.decode(content, type=Format).format
+        if found != FORMAT:
+            raise BundleError(
+                f"{file}: format {found} is not {FORMAT}; train again, or deploy the function that reads it"
+            )
+        return msgspec.json.decode(content, type=Manifest)
     except msgspec.DecodeError as error:
         raise BundleError(f"{file}: {error}; package the model again") from error
-    if manifest.format != FORMAT:
-        raise BundleError(
-            f"{file}: format {manifest.format} is not {FORMAT}; deploy the function that reads it"
-        )
-    return manifest
 
 
-def _read_model(file: Path, promised: File | None) -> bytes:
+def _read_graph(folder: Path, manifest: Manifest, name: str) -> bytes:
+    promised = manifest.files.get(name)
     if promised is None:
-        raise BundleError(f"manifest.json lists no {file.name}; package the model again")
-    model = file.read_bytes()
-    if sha256(model).hexdigest() != promised.sha256:
+        raise BundleError(f"manifest.json lists no {name}; package the model again")
+    file = folder / name
+    if not file.is_file():
+        raise BundleError(f"{file} is missing; package the model again")
+    graph = file.read_bytes()
+    if sha256(graph).hexdigest() != promised.sha256:
         raise BundleError(f"{file}: its SHA-256 is not the manifest's; package the model again")
-    return model
+    return graph
 
 
-def _open_session(model: bytes) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    # One request is one small graph on a fraction of a core: a thread pool only costs.
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-
-
-def _check_columns(manifest: Manifest, session: onnxruntime.InferenceSession) -> None:
-    """Refuse a manifest that describes other inputs than the graph has."""
-    found = {node.name: node.shape[1] for node in session.get_inputs()}
-    promised = {"numbers": len(manifest.inputs.numbers), "categories": len(manifest.inputs.categories)}
-    if found != {name: columns for name, columns in promised.items() if columns}:
-        raise BundleError(f"{MODEL} reads the columns {found}, manifest.json says {promised}; package again")
+def _check_columns(manifest: Manifest) -> None:
+    """Refuse a manifest whose columns are not its features."""
     for kind, names in (("number", manifest.inputs.numbers), ("category", manifest.inputs.categories)):
         unknown = set(names) - {feature.name for feature in manifest.features if feature.kind == kind}
         if unknown:

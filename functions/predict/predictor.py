@@ -3,81 +3,104 @@
 from __future__ import annotations
 
 import math
+from binascii import b2a_base64
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
 
 import msgspec
-import numpy as np
 
+from .answers import Cautions, JsonAnswer
 from .bundle import Bundle
-from .decode import Decoder
-from .plausibility import Caution, Plausibility
+from .json_form import JsonForm
+from .layout import Layout, Values
 from .problem import Flaw, Problem
 
-
-class Prediction(msgspec.Struct, frozen=True, gc=False):
-    """The answer to one record."""
-
-    id: str
-    probability: float
-    decision: str
-    warnings: list[Caution]
+Body_contra = TypeVar("Body_contra", contravariant=True)
 
 
-class Answer(msgspec.Struct, frozen=True):
-    """The answer to one request, a prediction per record, in the request's order."""
+class Form(Protocol[Body_contra]):
+    """One way to write a request."""
 
-    model: str
-    version: str
-    predictions: list[Prediction]
+    def ordinary(self, body: Body_contra) -> int:
+        """Fill the model's memory; return the number of records, or 0 for all that is not ordinary."""
+        ...
 
-    def warnings(self) -> int:
-        """Count the warnings of all predictions."""
-        return sum(len(prediction.warnings) for prediction in self.predictions)
+    def values(self, body: Body_contra) -> Sequence[Values]:
+        """Return the values of each record. Raises Problem."""
+        ...
+
+
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """What became of a request: the body of the answer, and what to count."""
+
+    body: str
+    records: int
+    warnings: int = 0
+    binary: bool = False
+    """Whether ``body`` is base64 of bytes."""
 
 
 class Predictor:
     """Answers with one bundle."""
 
     def __init__(self, bundle: Bundle) -> None:
-        self._bundle = bundle
-        self._manifest = bundle.manifest
-        self._decoder = Decoder(bundle.manifest)
-        self._plausibility = Plausibility(bundle.manifest)
-        self._width = len(bundle.manifest.ordered("number"))
+        self._manifest, self._model = bundle.manifest, bundle.model
+        self._layout = Layout(bundle.manifest)
+        self._write = JsonAnswer(bundle.manifest)
+        self._binary: Form[bytes] | None = None
+        self.json: Form[str | bytes] = JsonForm(self._layout, self._model.rows)
 
-    def predict(self, body: bytes, request_id: str) -> Answer:
+    @property
+    def binary(self) -> Form[bytes]:
+        """The binary form, made when first asked for."""
+        if self._binary is None:
+            from .binary_form import BinaryForm  # noqa: PLC0415 - it brings numpy
+
+            self._binary = BinaryForm(self._layout, self._model.rows)
+        return self._binary
+
+    def predict(
+        self, form: Form[Body_contra], body: Body_contra, request_id: str, *, floats: bool = False
+    ) -> Answer:
         """Answer a body; raise Problem where it holds no records that can be answered.
 
-        A prediction's id is the request's with the record's place appended: unique, and both can be
-        found again from it.
+        With ``floats`` the answer is the probabilities as float32, in base64.
         """
-        rows = self._decoder.rows(body)
-        width = self._width
-        numbers = np.array([row[:width] for row in rows], dtype=np.float32)
-        categories = [[value or "" for value in row[width:]] for row in rows]
-        probabilities = self._bundle.probabilities(numbers, categories)
+        count = form.ordinary(body)
+        cautions: Cautions = {}
+        if not count:
+            count, cautions = self._look_again(form.values(body))
+        probabilities = self._model.run(count)
+        if count == 1 and not cautions and not floats:
+            (probability,) = probabilities
+            if probability == probability:  # noqa: PLR0124 - false for NaN only
+                return Answer(self._write.one(request_id, probability), 1)
         if math.isnan(sum(probabilities)):
             raise _no_answer(probabilities)
-        warnings = self._plausibility.warnings(rows, numbers, categories)
-        return self._answer(request_id, probabilities, warnings)
+        warnings = sum(map(len, cautions.values()))
+        if floats:
+            return Answer(_base64(self._model.last(count)), count, warnings, binary=True)
+        return Answer(self._write.many(request_id, probabilities, cautions), count, warnings)
 
-    def _answer(self, request_id: str, probabilities: list[float], warnings: list[list[Caution]]) -> Answer:
-        decision = self._manifest.decision
-        predictions = [
-            Prediction(
-                f"{request_id}-{index}",
-                probability,
-                decision.positive if probability >= decision.threshold else decision.negative,
-                warned,
-            )
-            for index, (probability, warned) in enumerate(zip(probabilities, warnings, strict=True))
-        ]
-        return Answer(self._manifest.workload, self._manifest.version, predictions)
+    def _look_again(self, records: Sequence[Values]) -> tuple[int, Cautions]:
+        """Fill the model's memory with lawful records of any kind; return what deserves a second look."""
+        self._layout.fill(self._model.rows, records)
+        found = enumerate(map(self._layout.cautions, records))
+        return len(records), {place: cautions for place, cautions in found if cautions}
 
     def warm(self) -> None:
-        """Answer the bundle's own examples once, so that the first caller does not pay for first times."""
-        records = [example.record for example in self._manifest.examples[: self._manifest.limits.records]]
-        if records:
-            self.predict(msgspec.json.encode({"records": records}), "warm")
+        """Answer the bundle's own examples, so that the first caller does not pay for first times."""
+        examples = self._manifest.examples[: self._layout.limits.records]
+        for records in (
+            [example.record for example in examples],
+            [example.record for example in examples[:1]],
+        ):
+            if records:
+                self.predict(self.json, msgspec.json.encode({"records": records}), "warm")
+
+
+def _base64(memory: memoryview[float]) -> str:
+    return b2a_base64(memory, newline=False).decode()
 
 
 def _no_answer(probabilities: list[float]) -> Problem:

@@ -32,16 +32,22 @@ class Problem(Exception):  # noqa: N818 - the word of RFC 9457
         self.detail = detail
         self.flaws = flaws
 
-    def document(self, request_id: str, **more: str | None) -> bytes:
+    def document(self, request_id: str, **more: str | None) -> str:
         """Return the body, ``application/problem+json``; ``more`` adds members to it."""
-        return msgspec.json.encode(
-            {
-                "type": "about:blank",
-                "title": TITLES[self.status],
-                "status": self.status,
-                "detail": self.detail,
-                "errors": self.flaws,
-                "request_id": request_id,
-                **more,
-            }
-        )
+        document = {
+            "type": "about:blank",
+            "title": TITLES[self.status],
+            "status": self.status,
+            "detail": self.detail,
+            "errors": self.flaws,
+            "request_id": request_id,
+            **more,
+        }
+        return msgspec.json.encode(document).decode()
+
+
+def too_many(count: int, limit: int) -> Problem:
+    """Return the problem with a request of ``count`` records: none, or more than ``limit``."""
+    if not count:
+        return Problem(400, "There is nothing to predict: the request holds no record.")
+    return Problem(413, f"There are {count} records; at most {limit} are taken. Send them in parts.")

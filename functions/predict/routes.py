@@ -2,55 +2,64 @@
 
 from __future__ import annotations
 
-import time
-from base64 import b64decode
+from collections.abc import Callable
+from time import perf_counter
 from typing import Any
 
 import msgspec
 
+from . import request
 from .bundle import Bundle, Manifest, open_bundle
-from .journal import Journal
-from .predictor import Predictor
+from .journal import Journal, Write, write_stdout
+from .moment import seconds_of
+from .predictor import Answer, Predictor
 from .problem import Problem
+from .request import Event
 from .settings import Settings
 
-Event = dict[str, Any]
 Response = dict[str, Any]
 
+HEALTH = "/health"
+MODEL = "/v1/models/{model}"
+PREDICT = "/v1/models/{model}/predict"
+JSON = "application/json"
 UNRELEASED = "No model has been released yet. Train one and approve it; then this request will be answered."
 
 
 class Reply(msgspec.Struct, frozen=True):
     """What a route answers, before it becomes an HTTP response."""
 
-    body: bytes
+    body: str
     status: int = 200
-    content_type: str = "application/json"
+    content_type: str = JSON
     records: int = 0
     warnings: int = 0
+    binary: bool = False
 
 
 class Service:
     """The function's whole behaviour, made once at start."""
 
-    def __init__(self, settings: Settings, bundle: Bundle | None) -> None:
+    def __init__(self, settings: Settings, bundle: Bundle | None, write: Write = write_stdout) -> None:
         self._manifest = bundle.manifest if bundle else None
         self._predictor = Predictor(bundle) if bundle else None
         self._workload = bundle.manifest.workload if bundle else settings.workload
         version = bundle.manifest.version if bundle else None
-        self._journal = Journal(settings.environment, self._workload, version)
+        made_at = seconds_of(bundle.manifest.made_at) if bundle else None
+        self._journal = Journal(settings.environment, self._workload, version, made_at, write)
         self._headers = {"Cache-Control": "no-store"} | ({"x-millrace-version": version} if version else {})
-        self._model = describe(bundle.manifest) if bundle else b""
-        self._routes = {
-            "/health": self._health,
-            "/v1/models/{model}": self._describe,
-            "/v1/models/{model}/predict": self._predict,
+        self._json_headers = {"Content-Type": JSON, **self._headers}
+        self._model = describe(bundle.manifest) if bundle else ""
+        self._routes: dict[str, Callable[[Event, str], Reply]] = {
+            HEALTH: self._health,
+            MODEL: self._describe,
+            PREDICT: self._predict,
         }
 
     @classmethod
-    def start(cls, settings: Settings) -> Service:
+    def start(cls, settings: Settings, write: Write = write_stdout) -> Service:
         """Open the bundle and warm up. Raises BundleError, so that a bad release fails before its callers."""
-        service = cls(settings, open_bundle(settings.bundle))
+        service = cls(settings, open_bundle(settings.bundle), write)
         service.warm()
         return service
 
@@ -61,26 +70,52 @@ class Service:
 
     def answer(self, event: Event, context: Any) -> Response:
         """Answer a REST API proxy event. Whatever a caller sent, the answer is a response."""
-        started = time.perf_counter()
+        started = perf_counter()
         request_id, route = identify(event, context)
+        answer = self._at_once(event, route, request_id)
+        if answer is None:
+            return self._with_care(event, route, request_id, started)
+        self._journal.request(
+            *(request_id, route, 200),
+            records=answer.records,
+            warnings=answer.warnings,
+            seconds=perf_counter() - started,
+        )
+        return {"statusCode": 200, "headers": self._json_headers, "body": answer.body}
+
+    def _at_once(self, event: Event, route: str, request_id: str) -> Answer | None:
+        """Answer what nearly all callers send, plain JSON for this model; None for all else."""
+        if route != PREDICT or self._predictor is None:
+            return None
+        try:
+            body = request.plain(event)
+            if body is None or event["pathParameters"]["model"] != self._workload:
+                return None
+            return self._predictor.predict(self._predictor.json, body, request_id)
+        except Exception:
+            return None  # the careful way says what is wrong
+
+    def _with_care(self, event: Event, route: str, request_id: str, started: float) -> Response:
         try:
             reply = self._reply(event, route, request_id)
         except Exception as error:
             self._journal.failure(request_id, route, error)
             reply = refuse(Problem(500, "This is our fault; quote `request_id`."), request_id)
         self._journal.request(
-            request_id,
-            route,
-            reply.status,
+            *(request_id, route, reply.status),
             records=reply.records,
             warnings=reply.warnings,
-            seconds=time.perf_counter() - started,
+            seconds=perf_counter() - started,
         )
-        return {
-            "statusCode": reply.status,
-            "headers": {"Content-Type": reply.content_type, **self._headers},
-            "body": reply.body.decode(),
-        }
+        return self._response(reply)
+
+    def _response(self, reply: Reply) -> Response:
+        headers = {"Content-Type": reply.content_type, **self._headers}
+        response = {"statusCode": reply.status, "headers": headers, "body": reply.body}
+        if reply.binary:
+            headers["x-millrace-warnings"] = str(reply.warnings)
+            response["isBase64Encoded"] = True
+        return response
 
     def _reply(self, event: Event, route: str, request_id: str) -> Reply:
         answer = self._routes.get(route)
@@ -97,7 +132,7 @@ class Service:
             more = {"health": "unreleased", "model": self._workload or None}
             return Reply(problem.document(request_id, **more), 503, "application/problem+json")
         about = {"status": "ok", "model": self._manifest.workload, "version": self._manifest.version}
-        return Reply(msgspec.json.encode(about))
+        return Reply(msgspec.json.encode(about).decode())
 
     def _describe(self, event: Event, _request_id: str) -> Reply:
         self._released(event)
@@ -105,9 +140,17 @@ class Service:
 
     def _predict(self, event: Event, request_id: str) -> Reply:
         predictor, manifest = self._released(event)
-        check_media_type(event)
-        answer = predictor.predict(read_body(event, manifest.limits.body_bytes), request_id)
-        return Reply(msgspec.json.encode(answer), records=len(answer.predictions), warnings=answer.warnings())
+        asked = request.read(event, manifest.limits.body_bytes)
+        form: Any = predictor.binary if asked.form == "binary" else predictor.json
+        answer = predictor.predict(form, asked.body, request_id, floats=asked.floats)
+        content_type = request.PROBABILITIES if answer.binary else JSON
+        return Reply(
+            answer.body,
+            content_type=content_type,
+            records=answer.records,
+            warnings=answer.warnings,
+            binary=answer.binary,
+        )
 
     def _released(self, event: Event) -> tuple[Predictor, Manifest]:
         """Return what answers for the path's model; raise Problem 404 for another, 503 for none yet."""
@@ -121,10 +164,8 @@ class Service:
 
 def identify(event: Event, context: Any) -> tuple[str, str]:
     """Return the request's id (API Gateway's, else Lambda's) and its route."""
-    request_id = (event.get("requestContext") or {}).get("requestId") or getattr(
-        context, "aws_request_id", ""
-    )
-    return str(request_id), str(event.get("resource"))
+    request_id = (event.get("requestContext") or {}).get("requestId")
+    return str(request_id or getattr(context, "aws_request_id", "")), str(event.get("resource"))
 
 
 def refuse(problem: Problem, request_id: str) -> Reply:
@@ -132,53 +173,24 @@ def refuse(problem: Problem, request_id: str) -> Reply:
     return Reply(problem.document(request_id), problem.status, "application/problem+json")
 
 
-def describe(manifest: Manifest) -> bytes:
+def describe(manifest: Manifest) -> str:
     """Return the body of GET model: what the model answers, what it takes, and how good it is."""
-    return msgspec.json.encode(
-        {
-            "model": manifest.workload,
-            "version": manifest.version,
-            "question": manifest.question,
-            "decision": manifest.decision,
-            "limits": manifest.limits,
-            "features": manifest.features,
-            "examples": manifest.examples,
-            "metrics": manifest.metrics,
-            "data": manifest.data,
-            "contract_sha256": manifest.contract_sha256,
-            "git_commit": manifest.git_commit,
-        }
-    )
-
-
-def check_media_type(event: Event) -> None:
-    """Raise Problem 415 unless the body is declared as JSON (or not declared at all)."""
-    declared = header(event, "content-type")
-    media = declared.partition(";")[0].strip().lower()
-    if (
-        media
-        and media != "application/json"
-        and not (media.startswith("application/") and media.endswith("+json"))
-    ):
-        raise Problem(415, "The body must be JSON: send the header `Content-Type: application/json`.")
-    if header(event, "content-encoding").strip().lower() not in ("", "identity"):
-        raise Problem(415, "A compressed body is not taken: send it without `Content-Encoding`.")
-
-
-def header(event: Event, name: str) -> str:
-    """Return the value of a header whatever the case of its name, or ""."""
-    headers = event.get("headers") or {}
-    return next((value for key, value in headers.items() if key.lower() == name and value), "")
-
-
-def read_body(event: Event, limit: int) -> bytes:
-    """Return the body's bytes; raise Problem 400 where there is none, 413 where it is far too large."""
-    body = event.get("body")
-    if not body:
-        raise Problem(400, 'There is no body. Send {"records": [{…}, …]}.')
-    if len(body) > 2 * limit:
-        raise Problem(413, f"The body is too large; at most {limit} bytes are taken.")
-    try:
-        return b64decode(body, validate=True) if event.get("isBase64Encoded") else body.encode()
-    except ValueError:
-        raise Problem(400, "The body is not UTF-8 text.") from None
+    about = {
+        "model": manifest.workload,
+        "version": manifest.version,
+        "made_at": manifest.made_at,
+        "question": manifest.question,
+        "decision": manifest.decision,
+        "limits": manifest.limits,
+        "features": manifest.features,
+        "binary": {
+            "numbers": [feature.name for feature in manifest.features if feature.kind == "number"],
+            "categories": [feature.name for feature in manifest.features if feature.kind == "category"],
+        },
+        "examples": manifest.examples,
+        "metrics": manifest.metrics,
+        "data": manifest.data,
+        "contract_sha256": manifest.contract_sha256,
+        "git_commit": manifest.git_commit,
+    }
+    return msgspec.json.encode(about).decode()

@@ -34,10 +34,13 @@ def test_a_changed_model_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("members", "message"),
     [
-        ({"format": 2}, "format 2 is not 1"),
+        ({"format": 1}, "format 1 is not 2"),
         ({"version": None}, r"manifest.json: Expected `str`, got `null` - at `\$.version`"),
         ({"files": {}}, "lists no model.onnx"),
-        ({"inputs": {"numbers": ["weight"], "categories": ["depot", "region"]}}, "reads the columns"),
+        (
+            {"inputs": {"numbers": ["weight"], "categories": ["depot", "region"]}},
+            r"do not run on the 3 columns",
+        ),
         (
             {"inputs": {"numbers": ["weight", "depot"], "categories": ["depot", "region"]}},
             r"\['depot'\] are no number features",

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.predict.bundle import Manifest
-from functions.predict.decode import Decoder
 from functions.predict.explain import flaws_of
+from functions.predict.json_form import JsonForm
+from functions.predict.layout import Layout
 from functions.predict.problem import Problem
 from functions.predict.routes import Service
 
@@ -32,6 +33,14 @@ names = st.sampled_from([feature.name for feature in PARCELS])
 likely = st.sampled_from(["north", "coast", "", None, 0, 3, -2.5, 1e30, 1.0000001e30, 10**40, True])
 record = st.dictionaries(names, likely, max_size=6).map(lambda some: {"depot": "north", "distance": 1} | some)
 request = st.fixed_dictionaries({"records": st.lists(record | anything, max_size=4)})
+column = st.lists(likely, max_size=3) | st.just([1, 2]) | st.just(["north", "south"])
+columns = st.fixed_dictionaries(
+    {
+        "columns": st.dictionaries(names, column, max_size=6).map(
+            lambda some: {"depot": ["north"], "distance": [1]} | some
+        )
+    }
+)
 
 
 def check(service: Service, asked: dict[str, Any]) -> None:
@@ -69,18 +78,43 @@ def test_any_headers_and_path_are_answered_or_refused(
 
 
 @pytest.fixture(scope="module")
-def promised() -> Manifest:
-    return msgspec.convert(manifest(Tiny(), b""), Manifest)
+def layout() -> Layout:
+    return Layout(msgspec.convert(manifest(Tiny(), b""), Manifest))
 
 
-@given(document=request | anything)
-def test_the_typed_decoder_refuses_exactly_what_has_a_flaw(promised: Manifest, document: Any) -> None:
-    flaws = list(flaws_of(document, {feature.name: feature for feature in promised.features}))
+@pytest.fixture(scope="module")
+def form(layout: Layout) -> JsonForm:
+    return JsonForm(layout, memoryview(bytearray(layout.row.size * layout.limits.records)))
+
+
+@given(document=request | columns | anything)
+def test_the_typed_decoder_refuses_exactly_what_has_a_flaw(
+    layout: Layout, form: JsonForm, document: Any
+) -> None:
+    flaws = list(flaws_of(document, {feature.name: feature for feature in layout.features}))
 
     try:
-        Decoder(promised).rows(json.dumps(document).encode())
+        form.values(json.dumps(document).encode())
     except Problem as problem:
-        assert flaws or "`records` is empty" in problem.detail
+        assert flaws or "no record" in problem.detail or problem.status == 422
         assert bool(problem.flaws) == bool(flaws)
     else:
         assert not flaws
+
+
+@given(document=request | columns)
+def test_what_is_answered_at_once_is_answered_alike_with_care(
+    layout: Layout, form: JsonForm, document: Any
+) -> None:
+    body = json.dumps(document)
+    memory = bytearray(layout.row.size * layout.limits.records)
+    count = JsonForm(layout, memoryview(memory)).ordinary(body)
+    if not count:
+        return
+    again = bytearray(len(memory))
+
+    records = form.values(body)
+
+    layout.fill(memoryview(again), records)
+    assert (memory, len(records)) == (again, count)
+    assert not any(layout.cautions(values) for values in records)

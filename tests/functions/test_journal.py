@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from functions.predict import routes
+from functions.predict.predictor import Predictor
 
 from .conftest import Ask
 from .gateway import PREDICT, event, records
@@ -43,10 +43,10 @@ def test_no_value_of_a_caller_is_logged(
     capsys.readouterr()
     ask(event(records(record)))
 
-    def fail(body: dict[str, Any]) -> None:
+    def fail(_: Any, __: Any, body: str, *___: Any, **____: Any) -> None:
         raise ValueError(f"cannot read {body}") from KeyError("Eldorado")
 
-    monkeypatch.setattr(routes, "check_media_type", fail)
+    monkeypatch.setattr(Predictor, "predict", fail)
     ask(event(records(record)))
 
     log = capsys.readouterr().out
@@ -57,7 +57,7 @@ def test_no_value_of_a_caller_is_logged(
 def test_an_unexpected_error_is_logged_with_its_place(
     ask: Ask, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(routes, "check_media_type", lambda _: 1 / 0)
+    monkeypatch.setattr(Predictor, "predict", lambda *_, **__: 1 / 0)
     capsys.readouterr()
     ask(event(records(PARCEL)))
 

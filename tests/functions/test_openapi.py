@@ -14,7 +14,7 @@ from schemathesis import GenerationMode, checks
 from contract import openapi
 from contract.load import workload
 from contract.schema import Contract
-from functions.predict import explain
+from functions.predict import layout
 
 from .conftest import serve
 from .gateway import event, read, records
@@ -92,7 +92,7 @@ def test_the_limits_of_a_request_are_told(document: dict[str, Any]) -> None:
 
 
 def test_the_description_and_the_function_draw_the_same_line_for_numbers() -> None:
-    assert openapi.LARGEST == explain.LARGEST
+    assert openapi.LARGEST == layout.LARGEST
 
 
 def test_the_contracts_examples_are_answered_without_warnings_of_bounds(

@@ -1,7 +1,7 @@
 """Writes a tiny but real bundle: a logistic model over whatever features it is given.
 
-The graph has the inputs and the output that every bundle has: ``numbers`` float32 [N, n] (NaN: missing),
-``categories`` string [N, c] ("": missing) → ``probability`` float32 [N].
+The graph has the input and the output that every bundle has: ``rows`` float32 [N, n + c], the numbers (NaN:
+missing) and then the categories' slots (0: missing or unseen) → ``probability`` float32 [N].
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from contract.schema import Contract
 
@@ -61,6 +61,7 @@ class Tiny:
     examples: Sequence[dict[str, Any]] = (PARCEL,)
     bias: float = -1.0
     limits: dict[str, int] = field(default_factory=lambda: {"records": 100, "body_bytes": 100_000})
+    made_at: str = "2026-01-01T00:00:00Z"
     positive: str = "late"
     negative: str = "on time"
 
@@ -111,9 +112,10 @@ def tiny_of(contract: Contract, values: tuple[str, ...] = ("UA", "EWR", "IAH")) 
 def manifest(tiny: Tiny, model: bytes) -> dict[str, Any]:
     features = [{k: v for k, v in asdict(feature).items() if k != "weight"} for feature in tiny.inputs]
     return {
-        "format": 1,
+        "format": 2,
         "workload": tiny.name,
         "version": tiny.version,
+        "made_at": tiny.made_at,
         "question": "Will it arrive late?",
         "decision": {"positive": tiny.positive, "negative": tiny.negative, "threshold": 0.5},
         "limits": tiny.limits,
@@ -128,68 +130,27 @@ def manifest(tiny: Tiny, model: bytes) -> dict[str, Any]:
         "data": {"run": tiny.version, "rows": {"train": 100, "validate": 20, "test": 20}},
         "metrics": {"test": {"auc": 0.75}},
         "parity": {"max_abs_difference": 0.0, "rows": 20},
+        "graphs": {"single": "model.onnx", "batch": "model.onnx"},
         "files": {"model.onnx": {"sha256": sha256(model).hexdigest(), "bytes": len(model)}},
     }
 
 
 def graph(tiny: Tiny) -> ModelProto:
-    parts = [part for part in (_numbers(tiny.used("number")), _categories(tiny.used("category"))) if part]
-    nodes = [node for part in parts for node in part[1]]
-    nodes += [
-        helper.make_node("Sum", [*(f"{part[0].name}_score" for part in parts), "bias"], ["score"]),
+    weights = [[feature.weight] for kind in ("number", "category") for feature in tiny.used(kind)]
+    nodes = [
+        helper.make_node("IsNaN", ["rows"], ["missing"]),
+        helper.make_node("Where", ["missing", "zero", "rows"], ["filled"]),
+        helper.make_node("Gemm", ["filled", "weights", "bias"], ["score"]),
         helper.make_node("Sigmoid", ["score"], ["column"]),
         helper.make_node("Squeeze", ["column", "one"], ["probability"]),
     ]
-    constants = [constant for part in parts for constant in part[2]]
-    constants += [
+    constants = [
+        helper.make_tensor("zero", TensorProto.FLOAT, [], [0.0]),
+        numpy_helper.from_array(np.array(weights, np.float32), "weights"),
         numpy_helper.from_array(np.array([tiny.bias], np.float32), "bias"),
         numpy_helper.from_array(np.array([1], np.int64), "one"),
     ]
-    output = helper.make_tensor_value_info("probability", TensorProto.FLOAT, ["rows"])
-    drawn = helper.make_graph(nodes, "tiny", [part[0] for part in parts], [output], constants)
-    opsets = [helper.make_opsetid("", 20), helper.make_opsetid("ai.onnx.ml", 4)]
-    return helper.make_model(drawn, opset_imports=opsets, ir_version=10)
-
-
-Part = tuple[ValueInfoProto, list[NodeProto], list[TensorProto]]
-
-
-def _numbers(numbers: list[Input]) -> Part | None:
-    if not numbers:
-        return None
-    nodes = [
-        helper.make_node("IsNaN", ["numbers"], ["missing"]),
-        helper.make_node("Where", ["missing", "zero", "numbers"], ["filled"]),
-        helper.make_node("MatMul", ["filled", "weights"], ["numbers_score"]),
-    ]
-    weights = np.array([[number.weight] for number in numbers], np.float32)
-    constants = [numpy_helper.from_array(weights, "weights"), helper.make_tensor("zero", 1, [], [0.0])]
-    return (
-        helper.make_tensor_value_info("numbers", TensorProto.FLOAT, ["rows", len(numbers)]),
-        nodes,
-        constants,
-    )
-
-
-def _categories(categories: list[Input]) -> Part | None:
-    if not categories:
-        return None
-    table = {
-        f"{column}={value}": category.weight * (place + 1)
-        for column, category in enumerate(categories)
-        for place, value in enumerate(category.values)
-    }
-    encode: dict[str, Any] = {
-        "keys_strings": list(table),
-        "values_floats": list(table.values()),
-        "default_float": 0.0,
-    }
-    nodes = [
-        helper.make_node("StringConcat", ["prefixes", "categories"], ["keys"]),
-        helper.make_node("LabelEncoder", ["keys"], ["encoded"], domain="ai.onnx.ml", **encode),
-        helper.make_node("ReduceSum", ["encoded", "one"], ["categories_score"], keepdims=1),
-    ]
-    prefixes: Any = [f"{column}=".encode() for column in range(len(categories))]
-    constants = [helper.make_tensor("prefixes", TensorProto.STRING, [1, len(categories)], prefixes)]
-    shape: list[str | int | None] = ["rows", len(categories)]
-    return helper.make_tensor_value_info("categories", TensorProto.STRING, shape), nodes, constants
+    rows = helper.make_tensor_value_info("rows", TensorProto.FLOAT, ["count", len(weights)])
+    output = helper.make_tensor_value_info("probability", TensorProto.FLOAT, ["count"])
+    drawn = helper.make_graph(nodes, "tiny", [rows], [output], constants)
+    return helper.make_model(drawn, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)

@@ -1,0 +1,87 @@
+"""How values become a row of the model: which column each feature has, and a category's slots."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from struct import Struct
+from typing import Any
+
+import msgspec
+
+from .bundle import Feature, Manifest
+
+LARGEST = 1e30
+"""Largest magnitude of a number. It leaves a float32 graph (up to 3.4e38) room for its sums."""
+
+Values = tuple[Any, ...]
+"""One record, a value for each feature in the manifest's order: float or None, text or None."""
+
+
+class Caution(msgspec.Struct, frozen=True):
+    """A field of an answered record that deserves a second look."""
+
+    field: str
+    problem: str
+
+
+class Layout:
+    """One manifest's features: ``numbers`` and ``categories`` are the places of those the model reads."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self.features = manifest.features
+        self.limits = manifest.limits
+        place = {feature.name: index for index, feature in enumerate(manifest.features)}
+        self.numbers = tuple(place[name] for name in manifest.inputs.numbers)
+        self.categories = tuple(place[name] for name in manifest.inputs.categories)
+        self.slots = {index: slots_of(manifest.features[index]) for index in self.categories}
+        self.row = Struct(f"{len(self.numbers) + len(self.categories)}f")
+
+    def of_kind(self, kind: str) -> tuple[int, ...]:
+        """Return the places of all features of ``kind``, those the model does not read too."""
+        return tuple(index for index, feature in enumerate(self.features) if feature.kind == kind)
+
+    def fill(self, rows: memoryview, records: Sequence[Values]) -> None:
+        """Write ``records`` into the model's memory, a row each."""
+        for index, values in enumerate(records):
+            self.row.pack_into(rows, index * self.row.size, *self._row(values))
+
+    def _row(self, values: Values) -> list[float]:
+        numbers = [math.nan if values[index] is None else values[index] for index in self.numbers]
+        return numbers + [self.slots[index].get(values[index], 0.0) for index in self.categories]
+
+    def cautions(self, values: Values) -> list[Caution]:
+        """Return what in one record the model has not been made for."""
+        found = (self._caution(index, value) for index, value in enumerate(values))
+        return [caution for caution in found if caution is not None]
+
+    def _caution(self, index: int, value: Any) -> Caution | None:
+        feature = self.features[index]
+        if feature.kind == "number":
+            return out_of_bounds(feature, value)
+        # A category that the model does not read has no vocabulary to be missing from.
+        if value and value not in self.slots.get(index, {value: 0.0}):
+            return Caution(feature.name, "the model has not seen this value in training")
+        return None
+
+
+def slots_of(feature: Feature) -> dict[str | None, float]:
+    """Return the slot of each value: from 1 in the vocabulary's order; 0 for a missing value."""
+    slots: dict[str | None, float] = {None: 0.0, "": 0.0}
+    slots.update((value, float(place + 1)) for place, value in enumerate(feature.values))
+    return slots
+
+
+def bounds(feature: Feature) -> tuple[float, float]:
+    """Return between which values, both included, a number is ordinary."""
+    low = -LARGEST if feature.min is None else feature.min
+    return low, LARGEST if feature.max is None else feature.max
+
+
+def out_of_bounds(feature: Feature, value: float | None) -> Caution | None:
+    """Say on which side of its bounds ``value`` lies, in the feature's unit."""
+    low, high = bounds(feature)
+    if value is None or math.isnan(value) or low <= value <= high:
+        return None
+    side, bound = ("below", low) if value < low else ("above", high)
+    return Caution(feature.name, f"{value:g} is {side} {bound:g} {feature.unit}".rstrip())

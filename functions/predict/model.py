@@ -1,0 +1,59 @@
+"""The model: rows of numbers in, probabilities out, over memory that is made once.
+
+Not for more than one thread at a time: all calls share that memory.
+"""
+
+from __future__ import annotations
+
+import ctypes
+
+from .engine import Call, Engine, Handle
+
+FEED, FETCH = b"rows", b"probability"
+_BOUND = 256  # sizes of request whose tensors are kept
+
+
+class Model:
+    """Runs a bundle's two graphs: one folded for single records, one for batches.
+
+    ``rows`` is the memory of their input, float32 [capacity, columns]: the numbers (NaN where missing), then
+    the categories' slots. Fill its first rows, then ``run``.
+    """
+
+    def __init__(self, single: bytes, batch: bytes, *, columns: int, capacity: int) -> None:
+        self.columns, self.capacity = columns, capacity
+        self._rows = (ctypes.c_float * (columns * capacity))()
+        self._probabilities = (ctypes.c_float * capacity)()
+        self.rows = memoryview(self._rows).cast("B")
+        self._answers = memoryview(self._probabilities).cast("B").cast("f")
+        self._engine = Engine()
+        one = self._engine.session(single)
+        self._batch = one if batch == single else self._engine.session(batch)
+        self._calls: dict[int, Call] = {1: self._bind(one, 1)}
+        self._try()
+
+    def run(self, count: int) -> list[float]:
+        """Return the probability of the first ``count`` rows, 1 ≤ count ≤ capacity. Raises EngineError."""
+        call = self._calls.get(count) or self._bound(count)
+        call()
+        return self._answers[:count].tolist()
+
+    def last(self, count: int) -> memoryview[float]:
+        """Return the memory of the last run's ``count`` probabilities, float32."""
+        return self._answers[:count]
+
+    def _bound(self, count: int) -> Call:
+        call = self._bind(self._batch, count)
+        if len(self._calls) < _BOUND:
+            self._calls[count] = call
+        return call
+
+    def _bind(self, session: Handle, count: int) -> Call:
+        rows = self._engine.tensor(self._rows, (count, self.columns))
+        probabilities = self._engine.tensor(self._probabilities, (count,))
+        return self._engine.call(session, (FEED, rows), (FETCH, probabilities))
+
+    def _try(self) -> None:
+        """Run both graphs, so that one of another shape fails at the start and not under a caller."""
+        for count in {1, min(2, self.capacity)}:
+            self.run(count)
