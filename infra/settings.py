@@ -147,6 +147,14 @@ class Settings:
         """Whether this environment lives on the laptop."""
         return self.port is not None
 
+    def tags(self, workload: str | None = None) -> dict[str, str]:
+        """Tags of everything that belongs to this environment, or to a ``workload`` of it."""
+        return {
+            "project": "millrace",
+            "environment": self.env,
+            **({"workload": workload} if workload else {}),
+        }
+
     def stack(self, *parts: str) -> str:
         """Name of a stack: ``millrace-dev-foundation``, ``millrace-dev-flights-serving``."""
         return "-".join(("millrace", self.env, *parts))

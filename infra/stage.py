@@ -72,10 +72,9 @@ class Environment:
 
     def _stack(self, workload: str | None = None) -> dict[str, Any]:
         """What every stack is told."""
-        about = {"project": "millrace", "environment": self.settings.env}
         return {
             "env": cdk.Environment(account=self.settings.account, region=self.settings.region),
-            "tags": about | ({"workload": workload} if workload else {}),
+            "tags": self.settings.tags(workload),
             "analytics_reporting": False,
             "termination_protection": self.settings.retain,
         }

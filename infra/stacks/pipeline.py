@@ -182,7 +182,10 @@ class Pipeline(cdk.Stack):
     # ---- training and packaging ---------------------------------------------------------------
 
     def _build_training_role(self) -> iam.Role:
-        return self._build_job_role("TrainingRole", "training", "/aws/sagemaker/TrainingJobs")
+        role = self._build_job_role("TrainingRole", "training", "/aws/sagemaker/TrainingJobs")
+        # Experiments and searches train under the same role, and leave what they made in a place of their own.
+        access.allow_objects(role, self.foundation.models, f"{self.workload}/experiments", write=True)
+        return role
 
     def _build_packaging_role(self) -> iam.Role:
         return self._build_job_role("PackagingRole", "packaging", "/aws/sagemaker/ProcessingJobs")

@@ -113,6 +113,8 @@ def test_given_the_jobs_then_training_reads_examples_and_writes_only_models(pipe
         assert len(written) == 1
         assert "Models" in written[0]
         assert "/flights/runs/*" in written[0]
+        # What experiments leave is nothing that the packaging job could take for a run's.
+        assert ("/flights/experiments/*" in written[0]) == (role == "TrainingRole")
 
 
 def test_given_the_preprocessing_role_then_it_writes_only_its_workloads_runs_and_tables(
