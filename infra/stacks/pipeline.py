@@ -183,7 +183,7 @@ class Pipeline(cdk.Stack):
 
     def _build_training_role(self) -> iam.Role:
         role = self._build_job_role("TrainingRole", "training", "/aws/sagemaker/TrainingJobs")
-        # Experiments and searches train under the same role, and leave what they made in a place of their own.
+        # Experiments and searches train under the same role; what they make lies in a place of its own.
         access.allow_objects(role, self.foundation.models, f"{self.workload}/experiments", write=True)
         return role
 
