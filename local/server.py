@@ -17,6 +17,7 @@ from ministack.core import lambda_runtime
 
 from local import hooks
 from local.emulator import (
+    access_log,
     alarms,
     cloudformation,
     glue,
@@ -38,6 +39,7 @@ ADDITIONS: tuple[ModuleType, ...] = (
     lambdas,
     logs,
     metrics,
+    access_log,
     alarms,
     cloudformation,
 )

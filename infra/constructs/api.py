@@ -6,6 +6,7 @@ import json
 
 import aws_cdk as cdk
 from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cognito as cognito
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
@@ -15,6 +16,8 @@ from infra.constructs.acknowledge import acknowledge
 from infra.settings import Settings
 
 STAGE = "live"
+NAMESPACE = "Millrace"
+"""Of the metrics that API and function make themselves."""
 ROUTES = (("GET", "health"), ("GET", "v1/models/{model}"), ("POST", "v1/models/{model}/predict"))
 PROBLEMS = {
     "UNAUTHORIZED": (401, "Unauthorized", "Send `Authorization: Bearer <token>`; `millrace token` gets one."),
@@ -54,6 +57,11 @@ ACCESS_LOG = {
     "error": "$context.error.responseType",
 }
 """A line per request; no body, so that no caller's record is ever logged."""
+FAILED = '{ ($.status = "5*") && (($.status != "503") || ($.error != "-")) }'
+"""A line of a failure. A 503 of the model's own, and not of the gateway, says that none is released yet:
+that is no failure, and nobody need be called for it."""
+FAILURES = "Failures"
+"""The metric that counts such lines."""
 
 
 class Api(Construct):
@@ -81,7 +89,8 @@ class Api(Construct):
         self.url = self._url()
 
     def _build_api(self) -> apigateway.RestApi:
-        serving = self.settings.serving
+        serving, access_log = self.settings.serving, self._build_access_log()
+        self._count_failures(access_log)
         api = apigateway.RestApi(
             self,
             "Api",
@@ -98,8 +107,10 @@ class Api(Construct):
                 # Errors only and no data trace: execution logs may hold what callers sent.
                 logging_level=apigateway.MethodLoggingLevel.ERROR,
                 data_trace_enabled=False,
-                access_log_destination=apigateway.LogGroupLogDestination(self._build_access_log()),
-                access_log_format=apigateway.AccessLogFormat.custom(json.dumps(ACCESS_LOG)),
+                access_log_destination=apigateway.LogGroupLogDestination(access_log),
+                access_log_format=apigateway.AccessLogFormat.custom(
+                    json.dumps({**self._about, **ACCESS_LOG})
+                ),
             ),
         )
         self._demand_modern_tls(api)
@@ -123,6 +134,22 @@ class Api(Construct):
 
     def _build_access_log(self) -> logs.LogGroup:
         return logs.LogGroup(self, "AccessLog", log_group_name=self.settings.logs(self.workload, "api"))
+
+    @property
+    def _about(self) -> dict[str, str]:
+        """What a line says of where it comes from; its metrics have these dimensions."""
+        return {"environment": self.settings.env, "workload": self.workload}
+
+    def _count_failures(self, access_log: logs.LogGroup) -> None:
+        access_log.add_metric_filter(
+            "Failures",
+            filter_name=self.settings.name(self.workload, "failures"),
+            filter_pattern=logs.FilterPattern.literal(FAILED),
+            metric_namespace=NAMESPACE,
+            metric_name=FAILURES,
+            dimensions={name.title(): f"$.{name}" for name in self._about},
+            unit=cloudwatch.Unit.COUNT,
+        )
 
     def _keep_execution_log(self) -> None:
         """API Gateway would make this group itself, unencrypted and kept for ever."""

@@ -9,7 +9,7 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
 from constructs import Construct
 
-from infra.constructs.api import STAGE
+from infra.constructs.api import FAILURES, NAMESPACE, STAGE
 from infra.settings import Settings
 from infra.stacks.foundation import Foundation
 from infra.stacks.serving import ALIAS
@@ -54,7 +54,10 @@ class Monitoring(cdk.Stack):
     def _watch_callers(self) -> None:
         limit = self.settings.alarms.latency_ms
         self._alarm(
-            "Errors", self._api("5XXError"), 1, "The API answers 5xx: read the predict function's log."
+            "Errors",
+            self._model(FAILURES),
+            1,
+            "The API answers 5xx though a model is released: read the predict function's log.",
         )
         self._alarm("Throttles", self._function("Throttles"), 1, "Lambda refuses requests: raise its quota.")
         self._alarm(
@@ -170,9 +173,9 @@ class Monitoring(cdk.Stack):
         )
 
     def _model(self, name: str, statistic: str = "Sum") -> cloudwatch.Metric:
-        """A metric that the predict function writes."""
+        """A metric that the predict function writes, or that is counted in the API's access log."""
         dimensions = {"Environment": self.settings.env, "Workload": self.workload}
-        return _metric("Millrace", name, statistic, dimensions)
+        return _metric(NAMESPACE, name, statistic, dimensions)
 
     def _executions(self, machine: str, name: str) -> cloudwatch.Metric:
         machine_name = self.settings.name(self.workload, machine)

@@ -1,4 +1,4 @@
-"""CloudWatch Logs: metrics embedded in log lines (EMF) become metrics."""
+"""CloudWatch Logs: metrics embedded in log lines (EMF), and counted by metric filters, become metrics."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from ministack.services import cloudwatch, cloudwatch_logs
 
+from local.emulator import filters
 from local.hooks import expect, replace
 
 log = logging.getLogger("millrace.logs")
@@ -20,6 +21,7 @@ Reading = tuple[str, str, float, str, dict[str, str]]
 def install() -> None:
     """Look at every log event that arrives, from PutLogEvents and from Lambda alike."""
     expect(cloudwatch, "record_metric", ("namespace", "metric_name", "value", "unit", "dimensions"))
+    expect(cloudwatch_logs, "_metric_filters")
     replace(
         cloudwatch_logs, "_fanout_to_subscription_filters", ("group_name", "stream_name", "events"), _extract
     )
@@ -28,10 +30,13 @@ def install() -> None:
 def _extract(original: Callable[..., None]) -> Callable[..., None]:
     def fan_out(group_name: str, stream_name: str, events: list[dict[str, Any]]) -> None:
         original(group_name, stream_name, events)
+        filtered = [each for key, each in cloudwatch_logs._metric_filters.items() if key[0] == group_name]
         for event in events:
             message = event.get("message", "")
             if '"_aws"' in message:
                 _record(message, group_name)
+            for found in filtered:
+                _count(message, found)
 
     return fan_out
 
@@ -42,6 +47,20 @@ def _record(message: str, group: str) -> None:
             cloudwatch.record_metric(*reading)
     except (ValueError, KeyError, TypeError) as error:
         log.warning("%s: not a valid embedded metric (%r): %s", group, error, message[:200])
+
+
+def _count(message: str, found: dict[str, Any]) -> None:
+    """Add a line to the metrics of the filter ``found``, if the line is JSON and matches."""
+    try:
+        document = json.loads(message)
+    except ValueError:
+        return
+    try:
+        if isinstance(document, dict) and filters.matcher(found["filterPattern"])(document):
+            for transformation in found["metricTransformations"]:
+                cloudwatch.record_metric(*filters.readings(transformation, document))
+    except ValueError as error:
+        log.warning("%s: the metric filter %s: %s", found["logGroupName"], found["filterName"], error)
 
 
 def readings(document: dict[str, Any]) -> Iterator[Reading]:

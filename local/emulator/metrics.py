@@ -9,6 +9,7 @@ from typing import Any
 
 from ministack.services import apigateway_v1, cloudwatch, sqs, stepfunctions
 
+from local.emulator import access_log
 from local.hooks import expect, replace
 
 _ENDINGS = {
@@ -51,7 +52,9 @@ def _count_requests(original: Callable[..., Awaitable[Any]]) -> Callable[..., Aw
     async def handle_execute(api_id: str, stage_name: str, *request: Any) -> Any:
         started = time.perf_counter()
         answer = await original(api_id, stage_name, *request)
-        _request(api_id, stage_name, int(answer[0]), (time.perf_counter() - started) * 1000)
+        milliseconds = (time.perf_counter() - started) * 1000
+        _request(api_id, stage_name, int(answer[0]), milliseconds)
+        access_log.write(api_id, stage_name, _known(request[0], request[1], answer, milliseconds))
         return answer
 
     return handle_execute
@@ -64,6 +67,22 @@ def _request(api: str, stage: str, status: int, milliseconds: float) -> None:
     for metric, value in values.items():
         cloudwatch.record_metric("AWS/ApiGateway", metric, value, "Count", dimensions)
     cloudwatch.record_metric("AWS/ApiGateway", "Latency", milliseconds, "Milliseconds", dimensions)
+
+
+def _known(method: str, path: str, answer: Any, milliseconds: float) -> dict[str, str]:
+    """What can be told of a request here, by the names that API Gateway's logs have for it."""
+    moment = time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime())
+    headers = {name.lower(): value for name, value in dict(answer[1]).items()}
+    return {
+        "$context.requestId": str(headers.get("x-amzn-requestid", "-")),
+        "$context.requestTime": moment,
+        "$context.resourcePath": path,
+        "$context.httpMethod": method,
+        "$context.status": str(answer[0]),
+        "$context.responseLength": str(len(answer[2] or b"")),
+        "$context.responseLatency": f"{milliseconds:.0f}",
+        "$context.identity.sourceIp": "127.0.0.1",
+    }
 
 
 def _count_executions(original: Callable[..., None]) -> Callable[..., None]:

@@ -29,7 +29,7 @@ def test_given_alarms_then_each_tells_the_topic_and_says_what_to_do(monitoring: 
 @pytest.mark.parametrize(
     ("name", "metric"),
     [
-        ("errors", "5XXError"),
+        ("errors", "Failures"),
         ("latency", "Latency"),
         ("throttles", "Throttles"),
         ("trainfailed", "ExecutionsFailed"),
@@ -78,3 +78,18 @@ def test_given_the_models_age_then_the_dashboard_shows_it_in_days(monitoring: Te
     body = json.dumps(only(monitoring, "AWS::CloudWatch::Dashboard")["DashboardBody"])
     assert "FILL(age, REPEAT) / 24" in body
     assert '"Millrace","ModelAge","Environment","dev","Workload","flights"' in body.replace("\\", "")
+
+
+def test_given_a_503_before_the_first_release_then_the_alarm_on_errors_does_not_count_it(
+    dev: Synthesis, monitoring: Template
+) -> None:
+    serving, alarm = dev.template("flights", "serving"), alarms(monitoring)["millrace-dev-flights-errors"]
+    counted = only(serving, "AWS::Logs::MetricFilter")
+    (metric,) = counted["MetricTransformations"]
+    line = json.loads(only(serving, "AWS::ApiGateway::Stage")["AccessLogSetting"]["Format"])
+
+    assert (metric["MetricNamespace"], metric["MetricName"]) == (alarm["Namespace"], alarm["MetricName"])
+    dimensions = {each["Key"]: line[each["Value"].removeprefix("$.")] for each in metric["Dimensions"]}
+    assert dimensions == {each["Name"]: each["Value"] for each in alarm["Dimensions"]}
+    assert '($.status != "503") || ($.error != "-")' in counted["FilterPattern"]
+    assert (line["status"], line["error"]) == ("$context.status", "$context.error.responseType")

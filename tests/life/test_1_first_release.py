@@ -18,6 +18,8 @@ def test_before_the_first_release_the_api_answers_503_and_says_so(
     assert reply.status == 503
     assert reply.headers["Content-Type"] == "application/problem+json"
     assert "no model has been released" in reply.body["detail"].lower()
+    assert before_any_release.lines("api")[-1]["status"] == "503"
+    assert before_any_release.client("cloudwatch").list_metrics(MetricName="Failures")["Metrics"] == []
 
 
 def test_a_new_folder_goes_from_raw_tables_to_a_prediction_without_a_change_of_code(

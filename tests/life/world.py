@@ -151,6 +151,12 @@ class World:
         found = self.client("dynamodb").get_item(TableName=table, Key=key).get("Item")
         return dict(found) if found else None
 
+    def lines(self, log: str, workload: str = TOY) -> list[dict[str, Any]]:
+        """The JSON lines of a workload's log, oldest first."""
+        group = f"/millrace/local/{workload}/{log}"
+        events = self.client("logs").filter_log_events(logGroupName=group)["events"]
+        return [json.loads(each["message"]) for each in events]
+
     def executions(self, kind: str, workload: str = TOY) -> list[dict[str, Any]]:
         arn = f"arn:aws:states:us-east-1:000000000000:stateMachine:millrace-local-{workload}-{kind}"
         found = self.client("stepfunctions").list_executions(stateMachineArn=arn)["executions"]
