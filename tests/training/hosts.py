@@ -60,7 +60,11 @@ def finish(processes: list[subprocess.Popen[str]]) -> list[int]:
 
 
 def train(bases: list[Path]) -> list[int]:
-    return finish(start(bases))
+    try:
+        return finish(start(bases))
+    except subprocess.TimeoutExpired as error:
+        logs = [f"{base.name}:\n{(base / 'log').read_text()[-3000:]}" for base in bases]
+        raise AssertionError("\n".join([f"no end after {LIMIT} s", *logs])) from error
 
 
 def kill(processes: list[subprocess.Popen[str]]) -> None:

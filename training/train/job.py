@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import sys
-import threading
 import time
 from dataclasses import asdict
 from typing import Any
@@ -19,6 +17,7 @@ from training.train.artefact import Trained, write_trained
 from training.train.checkpoint import Checkpoints
 from training.train.data import Examples, equal_share, read_rows, share
 from training.train.encoding import Encoding, read_encoding, read_prior, training_profile
+from training.train.ending import end_with_parent, leave
 from training.train.folders import Folders
 from training.train.loop import Trainer
 from training.train.model import Tabular
@@ -32,7 +31,7 @@ _log = logging.getLogger(__name__)
 def main() -> None:
     """Train as SageMaker's folders say. ``record`` hands an error and its traceback to the launcher."""
     logging.basicConfig(stream=sys.stdout, format="%(message)s", level=logging.INFO)
-    _end_with_parent()
+    end_with_parent()
     folders = Folders.of_environment()
     settings = read_settings(folders.config("hyperparameters.json"))
     with joined() as ranks:
@@ -104,17 +103,6 @@ def _fingerprint(settings: Settings, folders: Folders) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _end_with_parent() -> None:
-    """End this process when the launcher is gone: a killed job must not train on as an orphan."""
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, name="parent", daemon=True).start()
-
-
 if __name__ == "__main__":
     main()
+    leave()
