@@ -20,6 +20,8 @@ COMMANDS = {
     "down": "end the local environment and leave nothing running",
     "ingest": "check the workload's raw tables and upload them",
     "train": "run the pipeline from raw tables to a registered model, and follow it",
+    "experiment": "train once with other hyperparameters, outside the pipeline",
+    "tune": "search for better hyperparameters, and show what was tried",
     "release": "list models, approve one, or roll back to one, and follow the release",
     "predict": "ask the API for predictions",
     "token": "print an access token for the API",
