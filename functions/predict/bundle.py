@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
-from pathlib import Path
+from os import PathLike, fspath
+from os.path import isfile, join
 from typing import Any, Literal
 
 import msgspec
 
 from .engine import EngineError
 from .model import Model
+
+try:
+    from _sha2 import sha256  # type: ignore[import-not-found] # hashlib loads all of OpenSSL
+except ImportError:  # before Python 3.12
+    from hashlib import sha256
 
 FORMAT = 2
 
@@ -111,13 +116,14 @@ class Bundle(msgspec.Struct, frozen=True):
     model: Model
 
 
-def open_bundle(folder: Path) -> Bundle | None:
-    """Open the bundle in ``folder``, or return None where no manifest is: nothing has been released yet.
+def open_bundle(place: str | PathLike[str]) -> Bundle | None:
+    """Open the bundle in ``place``, or return None where no manifest is: nothing has been released yet.
 
     Raises BundleError.
     """
-    file = folder / "manifest.json"
-    if not file.exists():
+    folder = fspath(place)
+    file = join(folder, "manifest.json")
+    if not isfile(file):
         return None
     manifest = _read_manifest(file)
     _check_columns(manifest)
@@ -134,8 +140,13 @@ def open_bundle(folder: Path) -> Bundle | None:
         ) from error
 
 
-def _read_manifest(file: Path) -> Manifest:
-    content = file.read_bytes()
+def _read(file: str) -> bytes:
+    with open(file, "rb") as opened:
+        return opened.read()
+
+
+def _read_manifest(file: str) -> Manifest:
+    content = _read(file)
     try:
         found = msgspec.json.decode(content, type=Format).format
         if found != FORMAT:
@@ -147,14 +158,14 @@ def _read_manifest(file: Path) -> Manifest:
         raise BundleError(f"{file}: {error}; package the model again") from error
 
 
-def _read_graph(folder: Path, manifest: Manifest, name: str) -> bytes:
+def _read_graph(folder: str, manifest: Manifest, name: str) -> bytes:
     promised = manifest.files.get(name)
     if promised is None:
         raise BundleError(f"manifest.json lists no {name}; package the model again")
-    file = folder / name
-    if not file.is_file():
+    file = join(folder, name)
+    if not isfile(file):
         raise BundleError(f"{file} is missing; package the model again")
-    graph = file.read_bytes()
+    graph = _read(file)
     if sha256(graph).hexdigest() != promised.sha256:
         raise BundleError(f"{file}: its SHA-256 is not the manifest's; package the model again")
     return graph

@@ -13,7 +13,8 @@ from __future__ import annotations
 import ctypes
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from os import listdir
+from os.path import isdir, join
 from typing import Any
 
 INTERFACE = 16
@@ -145,9 +146,10 @@ class Call:
 def find_library(places: Sequence[str]) -> str:
     """Return the shared library of the first installed ``onnxruntime`` on ``places``, importing nothing."""
     for place in places:
-        folder = Path(place, "onnxruntime", "capi")
-        if found := sorted([*folder.glob("libonnxruntime.so.*"), *folder.glob("libonnxruntime.1.*dylib")]):
-            return str(found[-1])
+        folder = join(place, "onnxruntime", "capi")
+        names = sorted(listdir(folder)) if isdir(folder) else []
+        if found := [name for name in names if name.startswith(("libonnxruntime.so.", "libonnxruntime.1."))]:
+            return join(folder, found[-1])
     raise EngineError("libonnxruntime is not on the path; install onnxruntime beside this function")
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from os import PathLike
+
+import msgspec
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """``bundle`` is the folder of the model's layer; ``workload`` the one model this function may serve."""
 
-    bundle: Path
+    bundle: str | PathLike[str]
     environment: str
     workload: str
 
@@ -19,7 +19,7 @@ class Settings:
     def read(cls, environ: Mapping[str, str]) -> Settings:
         """Read ``LAMBDA_LAYER_ROOT``, ``MILLRACE_ENVIRONMENT`` and ``MILLRACE_WORKLOAD``."""
         return cls(
-            bundle=Path(environ.get("LAMBDA_LAYER_ROOT", "/opt")) / "bundle",
+            bundle=f"{environ.get('LAMBDA_LAYER_ROOT', '/opt')}/bundle",
             environment=environ.get("MILLRACE_ENVIRONMENT", "local"),
             workload=environ.get("MILLRACE_WORKLOAD", ""),
         )
