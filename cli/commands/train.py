@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from cli import runs
@@ -13,11 +12,11 @@ from cli.models import described, metrics_text
 from cli.outputs import outputs
 from cli.releases import approval_release, follow_release
 from cli.session import session
-from contract.errors import suggestion
-from contract.schema import Training
+from contract.hyperparameters import HyperparameterError, override
 
 if TYPE_CHECKING:
     from cli.session import Session
+    from contract.schema import Training
 
 
 def train(
@@ -42,13 +41,14 @@ def train(
     """
     only_one(attach, resume, set_)
     here, voice = session(env, workload), Voice()
+    changed = hyperparameters(here.contract.model.training, set_ or [])
     names = outputs(here, ("train_machine", "release_machine", "lake_bucket"))
     if attach is not None:
         arn = runs.execution_arn(names["train_machine"], attach)
     elif resume is not None:
         arn = resumed(here, voice, names["train_machine"], resume)
     else:
-        arn = started(here, voice, names, hyperparameters(set_ or []))
+        arn = started(here, voice, names, changed)
     if not follow:
         voice.say(f"it goes on by itself; follow it with millrace train --attach {run_of(arn)}{here.flags}")
         return
@@ -91,19 +91,19 @@ def started(here: Session, voice: Voice, names: dict[str, str], changed: dict[st
     return str(arn)
 
 
-def hyperparameters(pairs: list[str]) -> dict[str, str]:
-    """Read ``name=value`` pairs.
+def hyperparameters(training: Training, pairs: list[str]) -> dict[str, str]:
+    """Read ``name=value`` pairs, which a run puts over ``training``.
 
-    Raises `CliError` for what is none, and for a name that the training job would refuse minutes later.
+    Raises `CliError` for what is none, and for what the training job would refuse minutes later.
     """
     for pair in pairs:
         if "=" not in pair.strip("="):
             raise CliError(f"{pair!r} is not a hyperparameter", "--set", "write name=value, such as epochs=3")
     given = {name.strip(): value.strip() for name, _, value in (pair.partition("=") for pair in pairs)}
-    known = [field.name for field in fields(Training)]
-    for name in given:
-        if name not in known:
-            raise CliError(f"there is no hyperparameter {name!r}", "--set", suggestion(name, known))
+    try:
+        override(training, given)
+    except HyperparameterError as error:
+        raise CliError(error.problem, "--set", error.remedy) from error
     return given
 
 

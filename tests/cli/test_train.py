@@ -6,12 +6,13 @@ from botocore.stub import Stubber
 from cli.commands.train import check_raw_tables, hyperparameters, train
 from cli.errors import CliError
 from cli.session import session
+from contract.schema import Training
 
 
 def test_hyperparameters_are_read_as_texts() -> None:
-    assert hyperparameters(["epochs=3", "hidden=64=32", " dropout = 0.2 "]) == {
+    assert hyperparameters(Training(), ["epochs=3", "hidden=64,32", " dropout = 0.2 "]) == {
         "epochs": "3",
-        "hidden": "64=32",
+        "hidden": "64,32",
         "dropout": "0.2",
     }
 
@@ -19,7 +20,7 @@ def test_hyperparameters_are_read_as_texts() -> None:
 @pytest.mark.parametrize("pair", ["epochs", "=3", "epochs="])
 def test_what_is_no_hyperparameter_is_refused(pair: str) -> None:
     with pytest.raises(CliError, match="is not a hyperparameter"):
-        hyperparameters(["seed=1", pair])
+        hyperparameters(Training(), ["seed=1", pair])
 
 
 @pytest.mark.parametrize(
@@ -27,8 +28,25 @@ def test_what_is_no_hyperparameter_is_refused(pair: str) -> None:
 )
 def test_an_unknown_hyperparameter_is_refused_before_the_run_starts(pair: str, remedy: str) -> None:
     with pytest.raises(CliError, match="there is no hyperparameter") as refused:
-        hyperparameters([pair])
+        hyperparameters(Training(), [pair])
     assert remedy in refused.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("pair", "problem"),
+    [
+        ("epochs=abc", "'abc' is not a whole number"),
+        ("epochs=0", "0 is out of range"),
+        ("hidden=64=32", "'64=32'"),
+    ],
+)
+def test_a_value_that_the_training_job_would_refuse_starts_no_run(
+    pair: str, problem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cli.commands.train.outputs", lambda *_: pytest.fail("the run was about to start"))
+    with pytest.raises(CliError, match=problem) as refused:
+        train(env="local", workload="flights", set_=[pair])
+    assert (refused.value.where, refused.value.remedy[-13:]) == ("--set", " for example.")
 
 
 @pytest.mark.parametrize(("attach", "resume"), [("", None), (None, " ")])

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from contract.schema import Training
+from contract.hyperparameters import HyperparameterError
 from tests.training.parcels import write_json
 from tests.workload_factory import make_workload
-from training.train.settings import SettingsError, override, read_settings
+from training.train.settings import SettingsError, read_settings
 
 
 def test_a_run_overrides_what_the_contract_says(tmp_path: Path) -> None:
@@ -34,29 +34,12 @@ def test_what_the_service_adds_for_itself_is_no_hyperparameter(tmp_path: Path) -
     assert read_settings(file).training.dropout == pytest.approx(0.25)
 
 
-@pytest.mark.parametrize("text", ["64,32", "[64, 32]", "(64, 32,)"])
-def test_widths_may_be_written_in_several_ways(text: str) -> None:
-    assert override(Training(), {"hidden": text}).hidden == (64, 32)
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "message"),
-    [
-        ("learning_rat", "0.1", "unknown hyperparameter 'learning_rat': did you mean learning_rate?"),
-        ("zzz", "1", "known are batch_rows"),
-        ("epochs", "many", "epochs: 'many' is not a whole number"),
-        ("epochs", "1.5", "is not a whole number"),
-        ("hidden", "a,b", "is not a list of whole numbers such as 128,64"),
-        ("epochs", "0", "epochs: 0 is out of range; it must be at least 1"),
-        ("dropout", "1", "dropout: 1.0 is out of range"),
-        ("learning_rate", "nan", "learning_rate: nan is out of range"),
-        ("learning_rate", "-1", "must be above 0"),
-    ],
-)
-def test_a_hyperparameter_that_cannot_be_followed_is_refused(name: str, text: str, message: str) -> None:
-    with pytest.raises(SettingsError) as caught:
-        override(Training(), {name: text})
-    assert message in str(caught.value)
+def test_a_value_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    workload = make_workload(tmp_path / "workload", rows=1, seed=1)
+    file = tmp_path / "hyperparameters.json"
+    write_json(file, {"workload": str(workload), "run": "r7", "epochs": "many"})
+    with pytest.raises(HyperparameterError, match="epochs: 'many' is not a whole number"):
+        read_settings(file)
 
 
 def test_a_run_without_a_name_is_refused(tmp_path: Path) -> None:

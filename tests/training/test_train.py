@@ -93,7 +93,9 @@ def test_an_unknown_hyperparameter_fails_with_its_name_as_the_reason(run: Run, t
     assert train([base]) == [1]
     reason = (base / "output/failure").read_text()
     first, *rest = reason.splitlines()
-    assert first == "SettingsError: unknown hyperparameter 'learning_rat': did you mean learning_rate?"
+    assert first == (
+        "HyperparameterError: there is no hyperparameter 'learning_rat'. Did you mean \"learning_rate\"?"
+    )
     assert "settings.py" in "\n".join(rest), "the traceback follows"
 
 
