@@ -13,10 +13,10 @@ GROUPS := preprocess training infra local flights develop
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONUNBUFFERED = 1
 
-.PHONY: setup setup-tuning demo up down test check unit life bench smoke-aws clean help
+.PHONY: setup setup-tuning demo up down test check unit life bench-api bench-training bench-preprocessing smoke-aws clean help
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 22
 
 setup: .venv/ready ## install everything into .venv and node_modules
 
@@ -61,6 +61,15 @@ unit: setup setup-tuning
 
 life: setup setup-tuning
 	$(BIN)/python -m pytest -m life
+
+bench-api: setup ## measure what a prediction adds to an empty function, into docs/benchmarks.md; needs a released model
+	$(BIN)/python -m benchmarks.api_overhead --publish
+
+bench-training: setup ## measure training with two processes and what it waits, into docs/benchmarks.md
+	$(BIN)/python -m benchmarks.training --publish
+
+bench-preprocessing: setup ## measure preprocessing at up to ten million rows, into docs/benchmarks.md (20 minutes)
+	$(BIN)/python -m benchmarks.preprocessing --publish
 
 smoke-aws: setup ## settle what docs/unproved.md lists, in an account of yours: make smoke-aws ENV=dev
 	$(BIN)/python -m tests.smoke_aws --env $(ENV)

@@ -11,21 +11,32 @@ import argparse
 import io
 import json
 import logging
-import statistics
 import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
+from statistics import median, quantiles
 from typing import Any
 from urllib.parse import urlsplit
 
+from benchmarks.charts import Chart, number
 from benchmarks.environment import Environment
+from benchmarks.page import Section, measured, publish
+from benchmarks.rounds import spread
 
 EMPTY = """
 def handler(event, context):
     return {"statusCode": 200, "headers": {"Content-Type": "application/json"}, "body": "{}"}
+"""
+COMMAND = "make bench-api"
+BLOCKS = 10
+PROSE = """
+One record sent to the released model, and the same call of an empty Lambda function behind the same API,
+authorizer and scope, in turn over a kept-alive connection each: {calls} calls of either in the environment
+`local`. The interval of the ratio is that of {blocks} parts of the calls. The laptop's API and Lambda are not
+AWS's: what carries over is what the function adds, not the milliseconds.
 """
 PAUSE = 0.02
 """Seconds between two calls: the stage admits 100 requests a second and refuses more."""
@@ -128,22 +139,44 @@ def measure(environment: Environment, routes: list[Route], calls: int) -> dict[s
     return taken
 
 
-def report(taken: dict[str, list[float]]) -> str:
-    """One line for each route and the ratio of the medians, predict over empty."""
-    lines = [
-        f"{name:8} p50 {statistics.median(values) * 1e3:7.2f} ms   "
-        f"p95 {statistics.quantiles(values, n=20)[-1] * 1e3:7.2f} ms   {len(values)} calls"
-        for name, values in taken.items()
-    ]
-    ratio = statistics.median(taken["predict"]) / statistics.median(taken["empty"])
-    return "\n".join([*lines, f"ratio of medians, predict / empty: {ratio:.3f}"])
+def section(taken: dict[str, list[float]]) -> Section:
+    """Return what was found, as a section of the page; the ratio's interval is of ``BLOCKS`` parts."""
+    ratio = spread([median(predict) / median(empty) for predict, empty in blocks(taken)])
+    milliseconds = {name: spread([1e3 * value for value in values]) for name, values in taken.items()}
+    return Section(
+        key="api_overhead",
+        title="A prediction through the API against an empty function",
+        command=COMMAND,
+        prose=PROSE.format(calls=len(taken["predict"]), blocks=BLOCKS),
+        header=("function", "median, ms", "95 % of calls within, ms"),
+        rows=tuple(
+            (name, number(milliseconds[name].median), number(1e3 * quantiles(values, n=20)[-1]))
+            for name, values in taken.items()
+        ),
+        charts=(
+            Chart(title="Predict over empty", bars=(ratio.bar("ratio of medians"),)),
+            Chart(
+                title="Median",
+                unit="ms",
+                bars=tuple(found.bar(name) for name, found in milliseconds.items()),
+            ),
+        ),
+    )
+
+
+def blocks(taken: dict[str, list[float]]) -> Iterator[tuple[list[float], list[float]]]:
+    """Yield the calls of both functions in ``BLOCKS`` parts, by the time at which they were made."""
+    size = max(1, len(taken["predict"]) // BLOCKS)
+    for start in range(0, size * min(BLOCKS, len(taken["predict"])), size):
+        yield taken["predict"][start : start + size], taken["empty"][start : start + size]
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure and publish."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workload", default="flights")
     parser.add_argument("--calls", type=int, default=400)
+    parser.add_argument("--publish", action="store_true", help="into docs/benchmarks.md")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     environment = Environment(arguments.workload)
@@ -151,7 +184,11 @@ def main() -> None:
     predict = Route("predict", f"/v1/models/{arguments.workload}/predict", body)
     with empty_function(environment) as arn, empty_route(environment, arn) as path:
         taken = measure(environment, [predict, Route("empty", path, b"{}")], arguments.calls)
-    log.info(report(taken))
+    found = section(taken)
+    log.info("%s", "\n".join(" | ".join(row) for row in (found.header, *found.rows)))
+    log.info("ratio of medians, predict / empty: %s", measured(found.charts[0].bars[0]))
+    if arguments.publish:
+        publish(found)
 
 
 if __name__ == "__main__":

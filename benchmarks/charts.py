@@ -128,7 +128,7 @@ def reach(bar: Bar) -> float:
 
 def caption(bar: Bar) -> str:
     """Return what stands at the bar's end: its value, and the bar it must keep."""
-    return number(bar.value) + (f"   bar: {bar.limit}" if bar.limit else "")
+    return number(bar.value) + (f" · bar: {bar.limit}" if bar.limit else "")
 
 
 def one_bar(bar: Bar, top: float, scale: Callable[[float], float]) -> Iterator[str]:

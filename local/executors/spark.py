@@ -138,7 +138,7 @@ class Run:
     def _configuration(self) -> Path:
         folder = self._folder("conf")
         warehouse = {"spark.sql.warehouse.dir": self._folder("warehouse").as_uri()}
-        settings = {**_DEFAULTS, **warehouse, **_mounts(self.folder / "s3"), **_conf(self.arguments)}
+        settings = {**DEFAULTS, **warehouse, **_mounts(self.folder / "s3"), **_conf(self.arguments)}
         lines = [f"{name} {value}" for name, value in settings.items()]
         (folder / "spark-defaults.conf").write_text("\n".join(lines) + "\n")
         (folder / "log4j2.properties").write_text(_LOG4J)
@@ -173,7 +173,7 @@ def flush() -> None:
         run.flush()
 
 
-_DEFAULTS = {
+DEFAULTS = {
     "spark.master": "local[2]",
     "spark.driver.memory": "2g",
     "spark.driver.host": "127.0.0.1",

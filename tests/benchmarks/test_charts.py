@@ -47,7 +47,7 @@ def test_a_limit_is_kept_up_to_itself(limit: Limit, value: float, kept: bool) ->
 
 def test_given_a_bar_with_a_limit_when_drawn_then_value_and_limit_are_written_beside_it() -> None:
     chart = Chart(title="share", bars=(Bar(name="1 record", value=0.35, limit=Limit("≤", 0.4)),))
-    assert texts([chart]) == ["share", "1 record", "0.350   bar: ≤ 0.4"]
+    assert texts([chart]) == ["share", "1 record", "0.350 · bar: ≤ 0.4"]
 
 
 def test_given_bars_when_drawn_then_their_lengths_are_as_their_values() -> None:

@@ -68,7 +68,7 @@ class Trainer:
         self._parallel = DistributedDataParallel(
             self._model,
             device_ids=[ranks.local] if ranks.device.type == "cuda" else None,
-            broadcast_buffers=False,  # read from the same reports by every rank, and never changed
+            forward_sync_buffers=False,  # read from the same reports by every rank, and never changed
             gradient_as_bucket_view=True,  # gradients are averaged where they lie
         )
         self._optimiser = torch.optim.AdamW(
