@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any, get_type_hints
 
 from contract.errors import suggestion
+from contract.openapi import LARGEST
 from contract.schema import SPLITS, Column, Contract, Feature, Range, Record, Rule, Table, Training
 from contract.structure import StructureError, build
 
@@ -57,6 +58,12 @@ def _texts(contract: Contract) -> Findings:
     for key, text in texts.items():
         if not text.strip():
             yield key, "empty", "Write what it is."
+    if contract.source.distribution is not None and not contract.source.distribution.strip():
+        yield (
+            "source.distribution",
+            "empty",
+            "Name the Python distribution that holds the files, or leave it out.",
+        )
 
 
 def _tables(contract: Contract) -> Findings:
@@ -355,6 +362,8 @@ def _value(key: str, value: object, feature: Feature) -> Findings:
     if isinstance(value, bool) or not isinstance(value, int | float):
         yield key, f"{value!r} is not a number", "Give a number (0 or 1 for a yes or no)."
         return
+    if abs(value) > LARGEST:
+        yield key, f"{value:g} is beyond ±{LARGEST:g}", "Give a number that the API takes."
     if feature.min is not None and value < feature.min:
         yield key, f"{value:g} is below min = {feature.min:g}", "Give a plausible example."
     if feature.max is not None and value > feature.max:
