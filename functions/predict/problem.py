@@ -5,14 +5,15 @@ from __future__ import annotations
 import msgspec
 
 TITLES = {
-    400: "Bad request",
-    404: "Not found",
-    413: "Too large",
-    415: "Unsupported media type",
-    422: "No answer for these values",
-    500: "Internal error",
-    503: "No model released",
+    400: "Bad Request",
+    404: "Not Found",
+    413: "Content Too Large",
+    415: "Unsupported Media Type",
+    422: "Unprocessable Content",
+    500: "Internal Server Error",
+    503: "Service Unavailable",
 }
+"""RFC 9110's names of the statuses: what RFC 9457 asks of a problem whose type is ``about:blank``."""
 
 
 class Flaw(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -106,6 +106,8 @@ NEEDED = [
     ("examples", 0, "distance"),
 ]
 BROKEN = [
+    (("source", "distribution"), "", "source.distribution", "leave it out"),
+    (("examples", 0, "weight"), 1e31, "examples[0].weight", "that the API takes"),
     (("name",), "Par cels", "name", "letters"),
     (("label", "sql"), "  ", "label.sql", "Write"),
     (("tables", "parcels", "key"), ["parcel"], "tables.parcels.key[0]", '"parcel_id"'),

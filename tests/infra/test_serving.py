@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import botocore.session
 import pytest
 from aws_cdk import aws_lambda as lambda_
 
+from functions.predict.problem import TITLES
 from infra import settings as settings_module
 from infra.bundling import function_code
 from infra.bytecode import Compiler
@@ -227,3 +229,11 @@ def test_given_no_python_of_the_target_when_synthesised_then_the_synthesis_says_
     infos = [entry.data for entry in function.node.metadata if entry.type == "aws:cdk:info"]
 
     assert [f"uv python install {settings.serving.python}" in info for info in infos] == told
+
+
+def test_given_a_problem_then_gateway_and_function_call_it_by_the_status_own_name() -> None:
+    """RFC 9110; Python's own table has the older names of two."""
+    renamed = {413: "Content Too Large", 422: "Unprocessable Content"}
+    by_gateway = {(status, title) for status, title, _ in PROBLEMS.values() if status is not None}
+    for status, title in by_gateway | set(TITLES.items()):
+        assert title == renamed.get(status, HTTPStatus(status).phrase)
