@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 try:
@@ -11,6 +12,22 @@ except ImportError:  # only Lambda's own runtimes carry the module
 
 
 def after_restore(work: Callable[[], None]) -> None:
-    """Run ``work`` after each restore from a snapshot: its memory pages are cold then."""
+    """Run ``work`` after each restore from a snapshot, whose memory pages are cold; chance is fresh then."""
+
+    def resume() -> None:
+        reseed()
+        work()
+
     if register_after_restore is not None:
-        register_after_restore(work)
+        register_after_restore(resume)
+
+
+def reseed() -> None:
+    """Seed the generators that a snapshot would otherwise have run alike in every copy of the function.
+
+    Whoever draws from the system (``os.urandom``, ``uuid4``, ``secrets``) needs no help: Lambda sees to that.
+    A module that is imported later seeds itself then.
+    """
+    for name in ("random", "numpy.random"):
+        if module := sys.modules.get(name):
+            module.seed()

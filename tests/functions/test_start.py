@@ -58,9 +58,15 @@ def test_the_bundle_is_open_before_the_first_request(layer: Path) -> None:
 def test_a_restored_snapshot_is_warmed(layer: Path, tmp_path: Path) -> None:
     hooks = "hooks = []\nregister_after_restore = hooks.append\n"
     (tmp_path / "snapshot_restore_py.py").write_text(hooks)
-    script = (
-        "import predict.app as app, snapshot_restore_py as runtime;"
-        "print([hook == app.service.warm for hook in runtime.hooks])"
-    )
+    script = """
+import predict.routes, snapshot_restore_py as runtime
+warmed, warm = [], predict.routes.Service.warm
+predict.routes.Service.warm = lambda service: (warm(service), warmed.append(service))
+import predict.app
+del warmed[:]
+for hook in runtime.hooks:
+    hook()
+print(warmed == [predict.app.service])
+"""
 
-    assert run(script, layer, ROOT / "functions", tmp_path) == "[True]\n"
+    assert run(script, layer, ROOT / "functions", tmp_path) == "True\n"
