@@ -23,36 +23,56 @@ class JsonAnswer:
     def __init__(self, manifest: Manifest) -> None:
         decision = manifest.decision
         self._threshold = decision.threshold
-        self._positive, self._negative = (
-            f',"decision":{_json(name)},"warnings":' for name in (decision.positive, decision.negative)
-        )
-        about = f'"model":{_json(manifest.workload)},"version":{_json(manifest.version)}'
-        self._head = f'{{{about},"predictions":[{{"id":"'
-        self._places = [f'-{place}","probability":' for place in range(manifest.limits.records)]
+        self._positive, self._negative = _json(decision.positive), _json(decision.negative)
+        self._about = f'{{"model":{_json(manifest.workload)},"version":{_json(manifest.version)},'
+        self._places = [f'-{place}"' for place in range(manifest.limits.records)]
 
     def one(self, request_id: str, probability: float) -> str:
         """Answer a single ordinary record."""
-        decided = self._positive if probability >= self._threshold else self._negative
-        return f'{self._head}{_inner(request_id)}-0","probability":{_json(probability)}{decided}[]}}]}}'
+        decision = self._positive if probability >= self._threshold else self._negative
+        return (
+            f'{self._about}"predictions":[{{"id":"{_inner(request_id)}-0","probability":{_json(probability)},'
+            f'"decision":{decision},"warnings":[]}}]}}'
+        )
 
-    def many(self, request_id: str, probabilities: list[float], cautions: Cautions) -> str:
-        """Answer every record, in the request's order."""
+    def records(self, request_id: str, probabilities: list[float], cautions: Cautions) -> str:
+        """Answer records with a prediction each, in the request's order."""
         count = len(probabilities)
         next_id = '},{"id":"' + _inner(request_id)
-        positive, negative = f"{self._positive}[]{next_id}", f"{self._negative}[]{next_id}"
+        positive, negative = (
+            f',"decision":{decision},"warnings":[]{next_id}' for decision in (self._positive, self._negative)
+        )
         threshold = self._threshold
-        pieces = [""] * (3 * count)
-        pieces[::3] = self._places[:count]
-        pieces[1::3] = _json(probabilities)[1:-1].split(",")
-        pieces[2::3] = [positive if value >= threshold else negative for value in probabilities]
+        pieces = [',"probability":'] * (4 * count)
+        pieces[::4] = self._places[:count]
+        pieces[2::4] = _texts(probabilities)
+        pieces[3::4] = [positive if value >= threshold else negative for value in probabilities]
         for place, found in cautions.items():
-            decided = self._positive if probabilities[place] >= threshold else self._negative
-            pieces[3 * place + 2] = decided + _json(found) + next_id
-        return f"{self._head}{_inner(request_id)}{''.join(pieces).removesuffix(next_id)}}}]}}"
+            decided = pieces[4 * place + 3].removesuffix("[]" + next_id)
+            pieces[4 * place + 3] = decided + _json(found) + next_id
+        first = next_id.removeprefix("},")
+        return f'{self._about}"predictions":[{first}{"".join(pieces).removesuffix(next_id)}}}]}}'
+
+    def columns(self, request_id: str, probabilities: list[float], cautions: Cautions) -> str:
+        """Answer columns with columns; ``warnings`` lists only the records that have some."""
+        inner, threshold = _inner(request_id), self._threshold
+        positive, negative = self._positive, self._negative
+        ids = f',"{inner}'.join(self._places[: len(probabilities)])
+        decisions = ",".join([positive if value >= threshold else negative for value in probabilities])
+        found = [{"record": place, "warnings": warnings} for place, warnings in cautions.items()]
+        return (
+            f'{self._about}"columns":{{"id":["{inner}{ids}],"probability":{_json(probabilities)},'
+            f'"decision":[{decisions}]}},"warnings":{_json(found)}}}'
+        )
 
 
 def _json(value: object) -> str:
     return encode(value).decode()
+
+
+def _texts(numbers: list[float]) -> list[str]:
+    """Return each number as JSON has it: one call of the encoder is much faster than one for each."""
+    return _json(numbers)[1:-1].split(",")
 
 
 def _inner(text: str) -> str:

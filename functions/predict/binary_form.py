@@ -7,7 +7,7 @@ of the category features, both in the order that ``GET /v1/models/{model}`` list
     uint32        n
     uint16 × b    t[k]: how many texts the k-th category has in this request
     float32 × n·a the numbers, record by record; NaN where one is missing
-    uint16 × n·b  the categories, record by record: each the place of its text among the t[k] of its column
+    uint16 × b·n  the categories, column by column: each the place of its text among the column's t[k]
     the rest      the texts in UTF-8, column by column, a zero byte between two; an empty one is missing
 
 numpy is imported at the first such request, so that nobody else waits for it.
@@ -19,10 +19,11 @@ import math
 import struct
 from collections.abc import Sequence
 from itertools import accumulate
+from operator import lt
 from typing import TYPE_CHECKING, Any
 
 from .explain import refused
-from .layout import Layout, Values, bounds
+from .layout import STRANGE, Layout, Shape, Values, bounds
 from .problem import Problem, too_many
 
 if TYPE_CHECKING:  # the bundle leaves numpy.typing out
@@ -33,7 +34,7 @@ MAGIC = b"MRB1"
 
 
 class Parts:
-    """A body taken apart: ``numbers`` float32 [n, a], ``codes`` uint16 [n, b], ``texts`` by category."""
+    """A body taken apart: ``numbers`` float32 [n, a], ``codes`` uint16 [b, n], ``texts`` by category."""
 
     def __init__(
         self, numbers: NDArray[np.float32], codes: NDArray[np.uint16], texts: list[list[str]]
@@ -66,36 +67,40 @@ class BinaryForm:
             self._np.tile(self._np.array(side, self._np.float32), shape)
             for side in (zip(*limits, strict=True) if limits else ((), ()))
         )
+        self._outside, self._other = (self._np.empty(self._low.shape, bool) for _ in range(2))
         self._required = self._np.tile(
             self._np.array([feature.required for feature in features], bool), shape
         )
 
-    def ordinary(self, body: bytes) -> int:
+    def ordinary(self, body: bytes) -> tuple[int, Shape]:
         """Fill the model's memory with the body's records and return their number; 0 as in JSON's form."""
         try:
             parts = self._parts(body)
             count = len(parts.numbers)
             if not count or self._unusual(parts.numbers, count):
-                return 0
+                return STRANGE
             slots = self._slots_of(parts)
         except (Problem, KeyError, IndexError):
-            return 0
+            return STRANGE
         rows, width = self._rows[:count], len(self._layout.numbers)
         rows[:, :width] = (
             parts.numbers if self._read_numbers is None else parts.numbers[:, self._read_numbers]
         )
         rows[:, width:] = slots if self._read_codes is None else slots[:, self._read_codes]
-        return count
+        return count, "records"
 
     def _unusual(self, numbers: NDArray[np.float32], count: int) -> bool:
-        np = self._np
-        outside = numbers < self._low[:count]
-        outside |= numbers > self._high[:count]
-        outside |= np.isnan(numbers) & self._required[:count]
+        np, outside, other = self._np, self._outside[:count], self._other[:count]
+        np.less(numbers, self._low[:count], out=outside)
+        np.greater(numbers, self._high[:count], out=other)
+        np.logical_or(outside, other, out=outside)
+        np.isnan(numbers, out=other)
+        np.logical_and(other, self._required[:count], out=other)
+        np.logical_or(outside, other, out=outside)
         return bool(outside.any())
 
     def _slots_of(self, parts: Parts) -> NDArray[np.float32]:
-        """Return slots [n, b]; those of a category that the model does not read are 0."""
+        """Return slots [n, b], not contiguous; those of a category that the model does not read are 0."""
         found = [
             slot
             for feature, table, texts in zip(self._categories, self._slots, parts.texts, strict=True)
@@ -103,10 +108,9 @@ class BinaryForm:
                 [0.0] * len(texts) if table is None else map(table.__getitem__, self._given(feature, texts))
             )
         ]
-        starts = [0, *accumulate(map(len, parts.texts))][:-1]
-        return self._np.array(found, self._np.float32).take(
-            parts.codes + self._np.array(starts, self._np.intp)
-        )
+        starts = self._np.array([[0], *([end] for end in accumulate(map(len, parts.texts)))][:-1])
+        slots: NDArray[np.float32] = self._np.array(found, self._np.float32).take(parts.codes + starts)
+        return slots.T
 
     def _given(self, feature: int, texts: list[str]) -> list[str]:
         """Return ``texts``; raise KeyError where one is empty that may not be."""
@@ -132,9 +136,9 @@ class BinaryForm:
                 400, f"The body ends early: {count} records need {texts_at} bytes before their texts."
             )
         numbers = np.frombuffer(body, "<f4", count * a, self._head.size).reshape(count, a)
-        codes = np.frombuffer(body, "<u2", count * b, codes_at).reshape(count, b)
+        codes = np.frombuffer(body, "<u2", count * b, codes_at).reshape(b, count)
         texts = self._texts(body[texts_at:], sizes)
-        if count and (codes.max(axis=0) >= np.array(sizes, np.uint16)).any():
+        if count and not all(map(lt, codes.max(axis=1).tolist(), sizes)):
             raise Problem(400, "A category's code is not below the number of texts of its column.")
         return Parts(numbers, codes, texts)
 
@@ -149,15 +153,17 @@ class BinaryForm:
         ends = list(accumulate(sizes))
         return [texts[end - size : end] for size, end in zip(sizes, ends, strict=True)]
 
-    def values(self, body: bytes) -> Sequence[Values]:
+    def values(self, body: bytes) -> tuple[Sequence[Values], Shape]:
         """Return the values of each record; raise Problem 400 or 413, naming each place at fault."""
         parts = self._parts(body)
         if not len(parts.numbers):
             raise too_many(0, self._layout.limits.records)
-        records = [self._record(*pair, parts.texts) for pair in zip(parts.numbers, parts.codes, strict=True)]
+        pairs = zip(parts.numbers, parts.codes.T, strict=True)
+        records = [self._record(*pair, parts.texts) for pair in pairs]
         if problem := refused(records, self._layout.features):
             raise problem
-        return [tuple(record.get(feature.name) for feature in self._layout.features) for record in records]
+        names = [feature.name for feature in self._layout.features]
+        return [tuple(map(record.get, names)) for record in records], "records"
 
     def _record(self, numbers: Any, codes: Any, texts: list[list[str]]) -> dict[str, Any]:
         """Return one record as JSON would have it: what is missing is left out."""

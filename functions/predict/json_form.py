@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from .bundle import Feature
 from .explain import explain
 from .generate import columns_filler, records_filler
-from .layout import LARGEST, Layout, Values, bounds
+from .layout import LARGEST, STRANGE, Layout, Shape, Values, bounds
 from .problem import Problem, too_many
 
 UNSET = msgspec.UNSET
@@ -30,35 +30,39 @@ class JsonForm:
             (make(layout, gaps=False), make(layout, gaps=True)) for make in (records_filler, columns_filler)
         )
 
-    def ordinary(self, body: str | bytes) -> int:
-        """Fill the model's memory with the body's records and return their number.
+    def ordinary(self, body: str | bytes) -> tuple[int, Shape]:
+        """Fill the model's memory with the body's records; return their number, and how they were written.
 
         0 where anything is out of the ordinary (a flaw, a value out of bounds or outside its vocabulary, too
         much of it): then ``values`` tells what. It is the path that nearly all requests take.
         """
         if len(body) > self._layout.limits.body_bytes:
-            return 0
+            return STRANGE
         try:
             request: Any = self._ordinary(body)
             if request.columns is UNSET:
-                return self._take_records(request.records)
-            return self._take_columns(request.columns) if request.records is UNSET else 0
+                return self._take_records(request.records), "records"
+            return (self._take_columns(request.columns), "columns") if request.records is UNSET else STRANGE
         except (ValueError, KeyError, TypeError, RecursionError):
-            return 0
+            return STRANGE
 
-    def values(self, body: str | bytes) -> Sequence[Values]:
-        """Return the values of each record; raise Problem 400, 413 or 422, naming each place at fault."""
+    def values(self, body: str | bytes) -> tuple[Sequence[Values], Shape]:
+        """Return the values of each record, and how they were written.
+
+        Raises Problem 400, 413 or 422, naming each place at fault.
+        """
         body = body if isinstance(body, bytes) else encoded(body)
         limits = self._layout.limits
         if len(body) > limits.body_bytes:
             raise Problem(413, f"The body has {len(body)} bytes; at most {limits.body_bytes} are taken.")
         try:
-            records = self._values(self._lawful(body))
+            request: Any = self._lawful(body)
+            records = self._values(request)
         except (ValueError, RecursionError) as error:
             raise explain(body, self._layout.features, error) from None
         if not 0 < len(records) <= limits.records:
             raise too_many(len(records), limits.records)
-        return records
+        return records, "records" if request.columns is UNSET else "columns"
 
     def _values(self, request: Any) -> Sequence[Values]:
         if (request.records is UNSET) == (request.columns is UNSET):
@@ -152,6 +156,10 @@ def _field(feature: Feature, kind: Any) -> tuple[Any, ...]:
 
 def _type(feature: Feature, ordinary: bool) -> Any:
     if feature.kind == "category":
+        known = (*feature.values, *(() if feature.required else ("", None)))
+        if ordinary and feature.used and known:
+            # The decoder answers a literal with one and the same text, whose hash is known by then.
+            return Literal[known]
         return Annotated[str, msgspec.Meta(min_length=1)] if feature.required else str | None
     low, high = bounds(feature) if ordinary else (-LARGEST, LARGEST)
     number = Annotated[float, msgspec.Meta(ge=low, le=high)]

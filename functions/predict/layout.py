@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from struct import Struct
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -16,6 +16,12 @@ LARGEST = 1e30
 
 Values = tuple[Any, ...]
 """One record, a value for each feature in the manifest's order: float or None, text or None."""
+
+Shape = Literal["records", "columns"]
+"""How a request is written, and so its answer."""
+
+STRANGE: tuple[int, Shape] = (0, "records")
+"""What a form finds of the ordinary in a request that is not."""
 
 
 class Caution(msgspec.Struct, frozen=True):

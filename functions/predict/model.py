@@ -36,7 +36,7 @@ class Model:
         """Return the probability of the first ``count`` rows, 1 ≤ count ≤ capacity. Raises EngineError."""
         call = self._calls.get(count) or self._bound(count)
         call()
-        return self._answers[:count].tolist()
+        return self._answers[:count].tolist()  # type: ignore[return-value]
 
     def last(self, count: int) -> memoryview[float]:
         """Return the memory of the last run's ``count`` probabilities, float32."""

@@ -12,7 +12,7 @@ import msgspec
 from .answers import Cautions, JsonAnswer
 from .bundle import Bundle
 from .json_form import JsonForm
-from .layout import Layout, Values
+from .layout import Layout, Shape, Values
 from .problem import Flaw, Problem
 
 Body_contra = TypeVar("Body_contra", contravariant=True)
@@ -21,12 +21,12 @@ Body_contra = TypeVar("Body_contra", contravariant=True)
 class Form(Protocol[Body_contra]):
     """One way to write a request."""
 
-    def ordinary(self, body: Body_contra) -> int:
-        """Fill the model's memory; return the number of records, or 0 for all that is not ordinary."""
+    def ordinary(self, body: Body_contra) -> tuple[int, Shape]:
+        """Fill the model's memory; return the number of records, 0 for all that is not ordinary."""
         ...
 
-    def values(self, body: Body_contra) -> Sequence[Values]:
-        """Return the values of each record. Raises Problem."""
+    def values(self, body: Body_contra) -> tuple[Sequence[Values], Shape]:
+        """Return the values of each record, and how they are written. Raises Problem."""
         ...
 
 
@@ -66,21 +66,21 @@ class Predictor:
 
         With ``floats`` the answer is the probabilities as float32, in base64.
         """
-        count = form.ordinary(body)
+        count, shape = form.ordinary(body)
         cautions: Cautions = {}
         if not count:
-            count, cautions = self._look_again(form.values(body))
+            records, shape = form.values(body)
+            count, cautions = self._look_again(records)
         probabilities = self._model.run(count)
-        if count == 1 and not cautions and not floats:
-            (probability,) = probabilities
-            if probability == probability:  # noqa: PLR0124 - false for NaN only
-                return Answer(self._write.one(request_id, probability), 1)
         if math.isnan(sum(probabilities)):
             raise _no_answer(probabilities)
-        warnings = sum(map(len, cautions.values()))
         if floats:
-            return Answer(_base64(self._model.last(count)), count, warnings, binary=True)
-        return Answer(self._write.many(request_id, probabilities, cautions), count, warnings)
+            memory = self._model.last(count)
+            return Answer(b2a_base64(memory, newline=False).decode(), count, _count(cautions), binary=True)
+        if count == 1 and shape == "records" and not cautions:
+            return Answer(self._write.one(request_id, probabilities[0]), 1)
+        write = self._write.records if shape == "records" else self._write.columns
+        return Answer(write(request_id, probabilities, cautions), count, _count(cautions))
 
     def _look_again(self, records: Sequence[Values]) -> tuple[int, Cautions]:
         """Fill the model's memory with lawful records of any kind; return what deserves a second look."""
@@ -99,8 +99,8 @@ class Predictor:
                 self.predict(self.json, msgspec.json.encode({"records": records}), "warm")
 
 
-def _base64(memory: memoryview[float]) -> str:
-    return b2a_base64(memory, newline=False).decode()
+def _count(cautions: Cautions) -> int:
+    return sum(map(len, cautions.values()))
 
 
 def _no_answer(probabilities: list[float]) -> Problem:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import zlib
 from binascii import Error as BinasciiError
+from collections.abc import Callable
+from functools import cache
 from typing import Any, Literal
 
 import msgspec
@@ -43,18 +45,19 @@ def read(event: Event, limit: int) -> Request:
     Raises Problem 400 where there is no body, 413 where it is far too large, 415 where it is declared as
     something that is not taken.
     """
-    form = _form(header(event, "content-type"))
-    body = _body(event, form, limit)
-    return Request(form, body, accepts_floats(event))
+    headers = {name.lower(): value for name, value in (event.get("headers") or {}).items() if value}
+    form = _form(_media_type(headers.get("content-type", "")))
+    coding = headers.get("content-encoding", "").strip().lower()
+    # API Gateway sends bytes only to who asks for them first.
+    floats = _media_type(headers.get("accept", "").partition(",")[0]) == PROBABILITIES
+    return Request(form, _body(event, form, coding, limit), floats)
 
 
-def accepts_floats(event: Event) -> bool:
-    """Whether the first media type that the caller asks for is that of bare probabilities."""
-    return header(event, "accept").partition(",")[0].partition(";")[0].strip().lower() == PROBABILITIES
+def _media_type(declared: str) -> str:
+    return declared.partition(";")[0].strip().lower()
 
 
-def _form(declared: str) -> Literal["json", "binary"]:
-    media = declared.partition(";")[0].strip().lower()
+def _form(media: str) -> Literal["json", "binary"]:
     if media == RECORDS:
         return "binary"
     if (
@@ -66,13 +69,12 @@ def _form(declared: str) -> Literal["json", "binary"]:
     raise Problem(415, f"Send JSON with `Content-Type: application/json`, or binary records as `{RECORDS}`.")
 
 
-def _body(event: Event, form: str, limit: int) -> str | bytes:
+def _body(event: Event, form: str, coding: str, limit: int) -> str | bytes:
     body = event.get("body")
     if not body:
         raise Problem(400, 'There is no body. Send {"records": [{…}, …]}.')
     if len(body) > 2 * limit:
         raise Problem(413, f"The body is too large; at most {limit} bytes are taken.")
-    coding = header(event, "content-encoding").strip().lower()
     if coding not in ("", "identity", "gzip"):
         raise Problem(415, "Of compressed bodies only `Content-Encoding: gzip` is taken.")
     if not event.get("isBase64Encoded"):
@@ -85,12 +87,18 @@ def _body(event: Event, form: str, limit: int) -> str | bytes:
 
 
 def _decoded(body: str) -> bytes:
-    from pybase64 import b64decode  # noqa: PLC0415 - many times as fast as Python's own, needed only here
-
     try:
-        return bytes(b64decode(body, validate=True))
+        return bytes(_decoder()(body, validate=True))
     except (BinasciiError, ValueError):
         raise Problem(400, "The body is not UTF-8 text.") from None
+
+
+@cache
+def _decoder() -> Callable[..., bytes]:
+    """Many times as fast as Python's own, but slower to import, and most requests need neither."""
+    from pybase64 import b64decode  # noqa: PLC0415
+
+    return b64decode
 
 
 def _unpacked(content: bytes, limit: int) -> bytes:
@@ -105,9 +113,3 @@ def _unpacked(content: bytes, limit: int) -> bytes:
     if not unpack.eof:
         raise Problem(400, "The gzip of the body ends early.")
     return body
-
-
-def header(event: Event, name: str) -> str:
-    """Return the value of a header whatever the case of its name, or ""."""
-    headers = event.get("headers") or {}
-    return next((value for key, value in headers.items() if key.lower() == name and value), "")

@@ -108,13 +108,13 @@ def test_what_is_answered_at_once_is_answered_alike_with_care(
 ) -> None:
     body = json.dumps(document)
     memory = bytearray(layout.row.size * layout.limits.records)
-    count = JsonForm(layout, memoryview(memory)).ordinary(body)
+    count, shape = JsonForm(layout, memoryview(memory)).ordinary(body)
     if not count:
         return
     again = bytearray(len(memory))
 
-    records = form.values(body)
+    records, again_shape = form.values(body)
 
     layout.fill(memoryview(again), records)
-    assert (memory, len(records)) == (again, count)
+    assert (memory, len(records), again_shape) == (again, count, shape)
     assert not any(layout.cautions(values) for values in records)
