@@ -8,10 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from contract.errors import suggestion
-from contract.schema import Training
+from contract.schema import Precision, Training
 
 
 class HyperparameterError(ValueError):
@@ -53,9 +53,13 @@ def _value(name: str, text: str) -> Any:
 
 def _hint(name: str) -> str:
     """How the contract's default would be written."""
-    default = getattr(Training(), name)
-    written = ",".join(map(str, default)) if isinstance(default, tuple) else f"{default:g}"
-    return f"Write {name}={written}, for example."
+    return f"Write {name}={_written(getattr(Training(), name))}, for example."
+
+
+def _written(value: object) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _widths(text: str) -> tuple[int, ...]:
@@ -66,6 +70,7 @@ def _widths(text: str) -> tuple[int, ...]:
 _PARSERS: dict[Any, tuple[Callable[[str], Any], str]] = {
     int: (int, "a whole number"),
     float: (float, "a number"),
+    Precision: (str, "a precision"),
     tuple[int, ...]: (_widths, "a list of whole numbers"),
 }
 
@@ -80,5 +85,6 @@ _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "hidden": (lambda value: all(width >= 1 for width in value), "widths of at least 1"),
     "embedding": _COUNT,
     "dropout": (lambda value: 0 <= value < 1, "from 0 up to, not including, 1"),
+    "precision": (lambda value: value in get_args(Precision), " or ".join(get_args(Precision))),
 }
 """For each field of ``Training`` what holds of its values, in code and in words."""

@@ -131,6 +131,9 @@ class Budget:
     """How much test AUC a challenger may lose against the champion on the same rows."""
 
 
+Precision = Literal["bf16", "fp32"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Training:
     """Hyperparameters; each may be overridden for one run without changing the contract."""
@@ -145,6 +148,8 @@ class Training:
     hidden: tuple[int, ...] = (128, 64)
     embedding: int = 12
     dropout: float = 0.1
+    precision: Precision = "bf16"
+    """What a GPU multiplies in: ``bf16`` or ``fp32``. The CPU always uses fp32."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,6 +34,7 @@ def test_what_is_not_given_stays_as_it_is() -> None:
         ("learning_rate", "inf", "must be above 0, and finite"),
         ("weight_decay", "inf", "must be 0 or more, and finite"),
         ("learning_rate", "-1", "must be above 0"),
+        ("precision", "fp16", "fp16 is out of range. It must be bf16 or fp32. Write precision=bf16, for"),
     ],
 )
 def test_a_hyperparameter_that_cannot_be_followed_is_refused(name: str, text: str, message: str) -> None:

@@ -137,7 +137,8 @@ class Trainer:
             group["lr"] = learning_rate(
                 number, self._steps * self._training.epochs, self._training.learning_rate
             )
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"):
+        reduced = self._device.type == "cuda" and self._training.precision == "bf16"
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=reduced):
             odds = self._parallel(rows.numbers, rows.categories)
         loss = binary_cross_entropy_with_logits(odds.float(), rows.labels)
         self._optimiser.zero_grad()
