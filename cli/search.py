@@ -52,6 +52,8 @@ class Search:
     asked: int
     trials: tuple[Trial, ...] = ()
     fixed: Mapping[str, str] = field(default_factory=dict)
+    scales: Mapping[str, str] = field(default_factory=dict)
+    """Hyperparameter that is a number → SageMaker's word for its scale."""
     reason: str = ""
 
     @property
@@ -70,8 +72,9 @@ class Search:
 
     def summary(self) -> str:
         """Say in a few words how far the search is."""
+        failed = sum(each.status == "Failed" for each in self.trials)
         best = f", best {self.metric} {self.best.objective:.5g}" if self.best else ""
-        return f"{self.ended()} of {self.asked} trials ended{best}"
+        return f"{self.ended()} of {self.asked} trials ended{f', {failed} failed' if failed else ''}{best}"
 
 
 def request(tuning: Tuning, seed: int, fixed: Iterable[str]) -> dict[str, Any]:
@@ -123,9 +126,16 @@ def look(here: Session, name: str) -> Search:
         maximise=config["HyperParameterTuningJobObjective"]["Type"] == "Maximize",
         asked=config["ResourceLimits"]["MaxNumberOfTrainingJobs"],
         trials=tuple(trial(number, each) for number, each in enumerate(jobs, 1)),
+        scales=scales(config.get("ParameterRanges", {})),
         fixed={key: value for key, value in fixed.items() if key not in NOT_OURS},
         reason=told.get("FailureReason", ""),
     )
+
+
+def scales(ranges: Mapping[str, Any]) -> dict[str, str]:
+    """Give the scale of each hyperparameter that is a number."""
+    kinds = ("IntegerParameterRanges", "ContinuousParameterRanges")
+    return {each["Name"]: each.get("ScalingType", "Auto") for kind in kinds for each in ranges.get(kind, ())}
 
 
 def began(job: Mapping[str, Any]) -> tuple[datetime, str]:

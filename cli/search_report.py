@@ -70,14 +70,32 @@ def objectives(done: Sequence[Trial]) -> Axis:
 
 
 def numbers(values: Sequence[float], *, logarithmic: bool) -> Axis:
-    """Make an axis that holds ``values`` with a margin, and three marks along it."""
-    bend: Place = math.log if logarithmic else float
+    """Make an axis that holds ``values`` with a margin, with round numbers along it."""
+    bend: Place = math.log10 if logarithmic else float
     low, high = min(map(bend, values)), max(map(bend, values))
     margin = (high - low) * 0.06 or abs(high) * 0.01 or 1
     low, high = low - margin, high + margin
-    straight: Place = math.exp if logarithmic else float
-    marks = tuple((part, f"{straight(low + part * (high - low)):.4g}") for part in (0.08, 0.5, 0.92))
-    return Axis(lambda value: (bend(value) - low) / (high - low), marks)
+
+    def place(value: float) -> float:
+        return (bend(value) - low) / (high - low)
+
+    round_ones = decades(10**low, 10**high) if logarithmic else steps(low, high)
+    return Axis(place, tuple((place(each), f"{each:.6g}") for each in round_ones))
+
+
+def steps(low: float, high: float) -> list[float]:
+    """Give a few multiples of 1, 2 or 5 times a power of ten between ``low`` and ``high``."""
+    size = 10.0 ** math.floor(math.log10(high - low))
+    step = max(size * part for part in (0.2, 0.5, 1, 2) if (high - low) / (size * part) >= 2.5)
+    return [round(count * step, 12) for count in range(math.ceil(low / step), math.floor(high / step) + 1)]
+
+
+def decades(low: float, high: float) -> list[float]:
+    """Give powers of ten between ``low`` and ``high``, with 2 and 5 times them where those are few."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    parts = (1,) if math.log10(high / low) > 3 else (1, 2, 5)
+    marks = [float(f"{part}e{power}") for power in powers for part in parts]
+    return [each for each in marks if low <= each <= high]
 
 
 def choices(values: Sequence[str]) -> Axis:
@@ -97,12 +115,12 @@ def progress(search: Search, done: Sequence[Trial]) -> str:
     )
     dots = [dot(search, each, across.place(each.number), down) for each in done]
     best = accumulate((each.objective or 0.0 for each in done), max if search.maximise else min)
-    points = [
-        f"{x(across.place(each.number)):.1f},{y(down.place(value)):.1f}"
-        for each, value in zip(done, best, strict=True)
+    places = [
+        (x(across.place(each.number)), y(down.place(value))) for each, value in zip(done, best, strict=True)
     ]
-    line = f'<polyline class="step" points="{" ".join(points)}"/>'
-    return framed(f"{search.metric} by trial", across, down, line + "".join(dots))
+    bends = "".join(f"H{right:.1f}V{height:.1f}" for right, height in places[1:])
+    line = f'<path class="step" d="M{places[0][0]:.1f} {places[0][1]:.1f}{bends}"/>'
+    return framed(f"{search.metric} by trial (line: best so far)", across, down, line + "".join(dots))
 
 
 def thinned(done: Sequence[Trial]) -> Sequence[Trial]:
@@ -113,16 +131,11 @@ def thinned(done: Sequence[Trial]) -> Sequence[Trial]:
 def against(search: Search, done: Sequence[Trial], name: str) -> str:
     """Draw the objective against one hyperparameter."""
     down, texts = objectives(done), [each.hyperparameters[name] for each in done]
-    try:
-        values = [float(text) for text in texts]
-    except ValueError:
+    if search.scales.get(name) is None:
         across, places = choices(texts), [float(index) for index in range(len(texts))]
     else:
-        # Where values lie decades apart, the trials were most likely spread so.
-        across, places = (
-            numbers(values, logarithmic=min(values) > 0 and max(values) > 8 * min(values)),
-            values,
-        )
+        places = [float(text) for text in texts]
+        across = numbers(places, logarithmic=search.scales[name] == "Logarithmic")
     dots = [dot(search, each, across.place(at), down) for each, at in zip(done, places, strict=True)]
     return framed(f"{search.metric} by {name}", across, down, "".join(dots))
 

@@ -131,7 +131,7 @@ def spoken(now: Search, trial: Trial) -> str:
         return f"{head} ended after {duration(trial.seconds)}: {now.metric} {trial.objective:.5f}{mark}"
     if trial.status == "InProgress":
         return f"{head} started: {trial.line()}"
-    reason = f": {trial.reason}" if trial.reason else ""
+    reason = f": {trial.reason.splitlines()[0]}" if trial.reason else ""
     return f"{head} {trial.status.lower()}{reason}"
 
 

@@ -29,7 +29,7 @@ from tests.workload_factory import make_workload
 T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
 TOY = "parcels"
-SHARED = ("node_modules", ".millrace/bundles")
+SHARED = ("node_modules", ".millrace/bundles", ".venv-tuning")
 """Built once in the repository and only read: linked into the copy."""
 
 
