@@ -81,6 +81,10 @@ class Chart:
     across: str = ""
     tall: bool = False
 
+    def __post_init__(self) -> None:
+        if bool(self.bars) == bool(self.lines):
+            raise ValueError(f'chart "{self.title}": give it either bars or lines')
+
 
 def drawing(charts: Sequence[Chart]) -> str:
     """Return one SVG document with ``charts`` below each other."""

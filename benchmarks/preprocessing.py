@@ -221,14 +221,16 @@ def section(measured: list[Measured]) -> Section:
             *("seconds by the clock", "µs a row by the clock", "memory, GiB"),
         ),
         rows=tuple(rows(by_size)),
-        charts=(
-            Chart(title="Processor time of a row against that at fewer rows", bars=tuple(ratios(by_size))),
-            Chart(title="Largest memory of JVM and Python", unit="GiB", bars=tuple(memories(by_size))),
-            Chart(
-                title="By the clock", unit="µs a row", across="times the rows", lines=tuple(costs(by_size))
-            ),
-        ),
+        charts=tuple(charts(by_size)),
     )
+
+
+def charts(by_size: dict[int, list[Measured]]) -> Iterator[Chart]:
+    """Yield the section's charts; with one size there is nothing to compare."""
+    if len(by_size) > 1:
+        yield Chart(title="Processor time of a row against that at fewer rows", bars=tuple(ratios(by_size)))
+    yield Chart(title="Largest memory of JVM and Python", unit="GiB", bars=tuple(memories(by_size)))
+    yield Chart(title="By the clock", unit="µs a row", across="times the rows", lines=tuple(costs(by_size)))
 
 
 def sizes(measured: list[Measured]) -> list[int]:

@@ -92,3 +92,10 @@ def test_an_axis_has_some_round_steps_within_it(top: float) -> None:
     assert 4 <= len(found) <= 11
     assert found[0] == 0
     assert found[-1] <= top
+
+
+@pytest.mark.parametrize("both", [True, False])
+def test_a_chart_of_neither_or_both_kinds_is_refused(both: bool) -> None:
+    bars, lines = (Bar(name="a", value=1),), (Line(name="b", points=((1, 1),)),)
+    with pytest.raises(ValueError, match='chart "t": give it either bars or lines'):
+        Chart(title="t", bars=bars if both else (), lines=lines if both else ())
