@@ -11,9 +11,15 @@ Schema = dict[str, Any]
 LARGEST = 1e30
 """Largest magnitude of a number that the API takes; beyond it a float32 model cannot add."""
 
+RECORDS = "application/vnd.millrace.records"
+"""Media type of records in binary; docs/api.md lays them out."""
+PROBABILITIES = "application/vnd.millrace.probabilities"
+"""Media type of bare probabilities, float32."""
+
 PREDICT = "/v1/models/{model}/predict"
 MODEL = "/v1/models/{model}"
 HEALTH = "/health"
+JSON = "application/json"
 SECURITY = "client"
 ISSUER = "/oauth2/token"
 
@@ -23,8 +29,8 @@ PROBLEMS = {
     403: "Credentials without the scope `predict`",
     404: "No such model",
     413: "Too many records, or too large a body",
-    415: "The body is not declared as JSON",
-    422: "Numbers so far out of bounds that the model has no answer",
+    415: "The body is declared as something that is not taken",
+    422: "Columns of different lengths, or numbers so far out of bounds that the model has no answer",
     429: "More requests than the stage admits",
     503: "No model has been released yet",
 }
@@ -65,24 +71,36 @@ def _model_parameter(contract: Contract) -> Schema:
 
 
 def _predict(contract: Contract) -> Schema:
-    example = {"records": [dict(record) for record in contract.examples]}
-    media = {"schema": _ref("Request"), "examples": {"records": {"value": example}}}
+    media = {"schema": {"oneOf": [_ref("Records"), _ref("Columns")]}, "examples": _examples(contract)}
     return {
         "operationId": "predict",
         "summary": contract.question,
-        "description": f"Probability of “{contract.model.positive}” for each record.",
-        "requestBody": {"required": True, "content": {"application/json": media}},
+        "description": (
+            f"Probability of “{contract.model.positive}” for each record. Many records are sent fastest as "
+            f"`{RECORDS}`, which docs/api.md describes; asked for as `{PROBABILITIES}`, they are answered "
+            "with float32 alone. Bodies may be packed with gzip."
+        ),
+        "requestBody": {"required": True, "content": {JSON: media}},
         "responses": _responses(
-            "Answer", "A prediction per record, in their order", 400, 404, 413, 415, 422, 503
+            ("Answer", "ColumnsAnswer"),
+            "A prediction per record, in their order, written as the request is",
+            *(400, 404, 413, 415, 422, 503),
         ),
     }
+
+
+def _examples(contract: Contract) -> Schema:
+    records = [dict(record) for record in contract.examples]
+    names = [name for name in contract.features if any(name in record for record in records)]
+    columns = {name: [record.get(name) for record in records] for name in names}
+    return {"records": {"value": {"records": records}}, "columns": {"value": {"columns": columns}}}
 
 
 def _describe() -> Schema:
     return {
         "operationId": "describe",
         "summary": "What the model takes, its version, and how good it is",
-        "responses": _responses("Model", "The model in force", 404, 503),
+        "responses": _responses(("Model",), "The model in force", 404, 503),
     }
 
 
@@ -90,12 +108,14 @@ def _health() -> Schema:
     return {
         "operationId": "health",
         "summary": "Whether a model is in force",
-        "responses": _responses("Health", "A model is in force", 503),
+        "responses": _responses(("Health",), "A model is in force", 503),
     }
 
 
-def _responses(schema: str, description: str, *problems: int) -> Schema:
-    answered = {"description": description, "content": {"application/json": {"schema": _ref(schema)}}}
+def _responses(schemas: tuple[str, ...], description: str, *problems: int) -> Schema:
+    first, *others = (_ref(schema) for schema in schemas)
+    schema = {"oneOf": [first, *others]} if others else first
+    answered = {"description": description, "content": {JSON: {"schema": schema}}}
     return {"200": answered} | {str(status): _problem(status) for status in sorted((*problems, *ALWAYS))}
 
 
@@ -111,9 +131,11 @@ def _schemas(contract: Contract) -> Schema:
     records = {**_list(_ref("Record")), "minItems": 1}
     return {
         "Record": _record(contract),
-        "Request": {**_closed({"records": records}), "description": limits},
+        "Records": {**_closed({"records": records}), "description": limits},
+        "Columns": {**_closed({"columns": _columns(contract)}), "description": limits},
         "Prediction": _prediction(contract),
         "Answer": _open(model=_text(), version=_text(), predictions=_list(_ref("Prediction"))),
+        "ColumnsAnswer": _columns_answer(contract),
         "Model": _model(),
         "Health": _open(status={"const": "ok"}, model=_text(), version=_text()),
         "Problem": _problem_document(),
@@ -124,6 +146,18 @@ def _record(contract: Contract) -> Schema:
     required = [name for name, feature in contract.features.items() if feature.required]
     properties = {name: _feature(feature) for name, feature in contract.features.items()}
     return {**_closed(properties, required), "examples": [dict(record) for record in contract.examples]}
+
+
+def _columns(contract: Contract) -> Schema:
+    """Return the schema of columns, all equally long; one that is optional may be left out."""
+    required = [name for name, feature in contract.features.items() if feature.required]
+    columns = {name: _column(feature) for name, feature in contract.features.items()}
+    return {**_closed(columns, required), "minProperties": 1}
+
+
+def _column(feature: Feature) -> Schema:
+    column = {**_list(_feature(feature)), "minItems": 1}
+    return column if feature.required else {**column, "type": ["array", "null"]}
 
 
 def _feature(feature: Feature) -> Schema:
@@ -154,6 +188,13 @@ def _prediction(contract: Contract) -> Schema:
         decision={"enum": [model.positive, model.negative]},
         warnings={**_list(warning), "description": "Fields outside what the model was trained for"},
     )
+
+
+def _columns_answer(contract: Contract) -> Schema:
+    one = _prediction(contract)["properties"]
+    columns = _open(**{name: _list(one[name]) for name in ("id", "probability", "decision")})
+    warned = _open(record={"type": "integer", "minimum": 0}, warnings=one["warnings"])
+    return _open(model=_text(), version=_text(), columns=columns, warnings=_list(warned))
 
 
 def _model() -> Schema:

@@ -24,6 +24,7 @@ from local.emulator import (
     lambdas,
     logs,
     metrics,
+    payloads,
     sagemaker,
     stepfunctions,
 )
@@ -40,6 +41,7 @@ ADDITIONS: tuple[ModuleType, ...] = (
     logs,
     metrics,
     access_log,
+    payloads,
     alarms,
     cloudformation,
 )

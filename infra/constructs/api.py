@@ -12,6 +12,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from contract import openapi
 from infra.constructs.acknowledge import acknowledge
 from infra.settings import Settings
 
@@ -28,7 +29,7 @@ PROBLEMS = {
     "MISSING_AUTHENTICATION_TOKEN": (404, "Not Found", "There is no such route, or not for this method."),
     "RESOURCE_NOT_FOUND": (404, "Not Found", "There is no such route."),
     "REQUEST_TOO_LARGE": (413, "Content Too Large", "The body is larger than the API takes."),
-    "UNSUPPORTED_MEDIA_TYPE": (415, "Unsupported Media Type", "Send `Content-Type: application/json`."),
+    "UNSUPPORTED_MEDIA_TYPE": (415, "Unsupported Media Type", "Send JSON; if packed, then with gzip."),
     "THROTTLED": (429, "Too Many Requests", "Wait a moment, then send fewer requests at once."),
     "QUOTA_EXCEEDED": (429, "Too Many Requests", "The quota is used up."),
     "BAD_REQUEST_BODY": (400, "Bad Request", "The body cannot be read."),
@@ -98,6 +99,8 @@ class Api(Construct):
             description=f"Predictions of the workload {self.workload}",
             endpoint_types=[apigateway.EndpointType.REGIONAL],
             cloud_watch_role=self.settings.cloudwatch_role,
+            # Bytes for these alone: all else reaches the function as text, which costs it no base64.
+            binary_media_types=[openapi.RECORDS, openapi.PROBABILITIES],
             deploy_options=apigateway.StageOptions(
                 stage_name=STAGE,
                 throttling_rate_limit=serving.rate,

@@ -8,6 +8,7 @@ import math
 import struct
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from functions.predict.request import PROBABILITIES, RECORDS
 from functions.predict.routes import Service
 
 from .conftest import Ask
-from .gateway import event, read, records
+from .gateway import MODEL, event, read, records
 from .tiny_bundle import PARCEL, PARCELS, Tiny
 
 ORDINARY: list[dict[str, Any]] = [
@@ -29,6 +30,7 @@ ORDINARY: list[dict[str, Any]] = [
 STRANGE: list[dict[str, Any]] = [*ORDINARY, PARCEL | {"weight": 150, "region": "moon"}]
 NUMBERS = [feature.name for feature in PARCELS if feature.kind == "number"]
 CATEGORIES = [feature.name for feature in PARCELS if feature.kind == "category"]
+ROOT = Path(__file__).parents[2]
 Records = Sequence[dict[str, Any]]
 
 
@@ -37,18 +39,27 @@ def as_columns(each: Records) -> dict[str, Any]:
     return {"columns": {name: [record.get(name) for record in each] for name in names}}
 
 
+def documented() -> dict[str, Any]:
+    """Run the client that docs/api.md shows."""
+    _, _, rest = (ROOT / "docs/api.md").read_text().partition("```python\n")
+    client: dict[str, Any] = {}
+    exec(rest.partition("```")[0], client)
+    return client
+
+
 def as_binary(each: Records) -> bytes:
-    """Encode as docs/api.md tells clients to."""
-    x = np.array([[math.nan if r.get(n) is None else r[n] for n in NUMBERS] for r in each], "<f4")
-    columns = [np.unique([r.get(name) or "" for r in each], return_inverse=True) for name in CATEGORIES]
-    codes = np.stack([inverse for _, inverse in columns]).astype("<u2")
-    texts = [text for values, _ in columns for text in values]
-    head = struct.pack(f"<4sI{len(columns)}H", b"MRB1", len(each), *(len(values) for values, _ in columns))
-    return head + x.tobytes() + codes.tobytes() + "\0".join(texts).encode()
+    body: bytes = documented()["encode"](each, NUMBERS, CATEGORIES)
+    return body
 
 
 def binary_event(body: bytes, **headers: str) -> dict[str, Any]:
     return event(b64encode(body).decode(), headers={"Content-Type": RECORDS, **headers}, encoded=True)
+
+
+def test_given_the_model_describes_itself_then_it_tells_the_order_of_binary(ask: Ask) -> None:
+    about = read(ask(event(resource=MODEL)))
+
+    assert about["binary"] == {"numbers": NUMBERS, "categories": CATEGORIES}
 
 
 def probabilities(response: dict[str, Any]) -> list[float]:

@@ -1,0 +1,58 @@
+"""Compressed request bodies: API Gateway unpacks them first of all, MiniStack hands them on as they are."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from ministack.services import apigateway_v1
+
+from local.hooks import expect, replace
+
+_LIMIT = 10_000_000
+"""The most bytes that API Gateway takes, packed or not."""
+_WINDOWS = {"gzip": 31, "deflate": 15}
+
+
+def install() -> None:
+    """Unpack the body of a request that says it is compressed, and refuse one that is not what it says."""
+    expect(apigateway_v1, "_gw_error", ("response_type", "message"))
+    replace(
+        apigateway_v1,
+        "_execute_in_scope",
+        (
+            *("request", "api_id", "stage_name", "method", "path", "headers", "body", "query_params"),
+            *("owner_account_id", "owner_region"),
+        ),
+        _unpacking,
+    )
+
+
+def _unpacking(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    async def execute(*given: Any) -> Any:
+        headers, body = given[5], given[6]
+        coding = str((headers or {}).get("content-encoding", "")).strip().lower()
+        if not body or coding in ("", "identity"):
+            return await original(*given)
+        try:
+            plain = unpacked(body, coding)
+        except ValueError as error:
+            return apigateway_v1._gw_error("UNSUPPORTED_MEDIA_TYPE", str(error))
+        return await original(*given[:6], plain, *given[7:])
+
+    return execute
+
+
+def unpacked(body: bytes, coding: str) -> bytes:
+    """Return what ``body`` holds, which ``coding`` is said to have packed. Raises ValueError."""
+    if coding not in _WINDOWS:
+        raise ValueError(f"Content-Encoding {coding} is not supported")
+    unpack = zlib.decompressobj(wbits=_WINDOWS[coding])
+    try:
+        plain = unpack.decompress(body, _LIMIT + 1)
+    except zlib.error as error:
+        raise ValueError(f"The body is not {coding}") from error
+    if not unpack.eof or len(plain) > _LIMIT:
+        raise ValueError(f"The body is not whole {coding}, or too large")
+    return plain
