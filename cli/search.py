@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any, get_origin, get_type_hints
 
 from cli.console import duration, table
 from cli.errors import CliError
@@ -191,6 +192,8 @@ def toml(value: str, kind: Any) -> str:
     if kind is float:
         number = repr(float(value))
         return number if "." in number or "e" not in number else number.replace("e", ".0e")
+    if get_origin(kind) is not tuple:
+        return json.dumps(value)
     return f"[{', '.join(part.strip() for part in value.strip('[]()').split(','))}]"
 
 

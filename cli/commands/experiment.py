@@ -30,7 +30,8 @@ def experiment(
     :param set: a hyperparameter, such as epochs=3; may be given several times
     :param run: the run whose examples are used; the published one, if not given
     """
-    given, here, voice = hyperparameters(set_ or []), session(env, workload), Voice()
+    here, voice = session(env, workload), Voice()
+    given = hyperparameters(here.contract.model.training, set_ or [])
     sdk.python()
     found = experiments.place(here, run)
     name = experiments.stamped(f"experiment-{here.env}-{here.workload}", experiments.LONGEST_JOB)

@@ -51,7 +51,8 @@ def tune(
     :param follow: start the search and leave it
     """
     here, voice = session(env, workload), Voice()
-    name = attach or started(here, voice, asked(here, trials, parallel), hyperparameters(set_ or []), run)
+    fixed = hyperparameters(here.contract.model.training, set_ or [])
+    name = attach or started(here, voice, asked(here, trials, parallel), fixed, run)
     if not follow:
         voice.say(f"it goes on by itself; follow it with millrace tune --attach {name}{here.flags}")
         return
