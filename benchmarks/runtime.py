@@ -127,12 +127,17 @@ class Running:
 
 
 @contextmanager
-def running(function: Function, memory_mb: int = 1769, within: tuple[str, ...] = ()) -> Iterator[Running]:
-    """Run ``function`` in a fresh process, started by the command ``within`` if one is given."""
+def running(
+    function: Function,
+    memory_mb: int = 1769,
+    within: tuple[str, ...] = (),
+    around: tuple[str, ...] = (),
+) -> Iterator[Running]:
+    """Run ``function`` in a fresh process; ``within`` is a command to start it by, ``around`` the emulator."""
     found, (port, inner) = tools(), free_ports(2)
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
-        command = [str(found.emulator)]
+        command = [*around, str(found.emulator)]
         command += ["--runtime-interface-emulator-address", f"127.0.0.1:{port}"]
         command += ["--runtime-api-address", f"127.0.0.1:{inner}"]
         # Without the site packages of this machine's Python: Lambda's has others.

@@ -139,9 +139,7 @@ def fingerprint(folder: Path, target: Target) -> str:
     return digest.hexdigest()
 
 
-def build(
-    folder: Path, target: Target, output: Path, cache: Path, unused: tuple[str, ...] = UNUSED
-) -> None:
+def build(folder: Path, target: Target, output: Path, cache: Path, unused: tuple[str, ...] = UNUSED) -> None:
     """Write the function's package and its wheels to ``output``, every file with the same times and modes.
 
     ``unused`` are the files of the wheels to leave out, as glob patterns.
