@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,16 +54,27 @@ def group(share: float | None, cgroups: Path = CGROUPS, period: int = PERIOD) ->
     scheduler can.
     """
     made = Group(parent(cgroups) / f"millrace-{os.getpid()}-{share}")
-    try:
-        made.folder.mkdir()
-        for name, value in limits(made.folder, share, period).items():
-            (made.folder / name).write_text(value)
-    except OSError as error:
-        raise QuotaError(f"{made.folder}: {error.strerror}. Run this benchmark as root, on Linux.") from error
-    try:
+    with ExitStack() as stack:
+        try:
+            made.folder.mkdir()
+            stack.callback(made.folder.rmdir)
+            for name, value in limits(made.folder, share, period).items():
+                (made.folder / name).write_text(value)
+        except OSError as error:
+            remedy = "Run this benchmark as root, on Linux."
+            raise QuotaError(f"{made.folder}: {error.strerror}. {remedy}") from error
         yield made
-    finally:
-        made.folder.rmdir()
+
+
+@contextmanager
+def ahead(cgroups: Path = CGROUPS) -> Iterator[tuple[str, ...]]:
+    """A command that lets another go before this machine's other work; empty where no group can be made."""
+    with ExitStack() as stack:
+        try:
+            command = stack.enter_context(group(None, cgroups)).command
+        except QuotaError:
+            command = ()
+        yield command
 
 
 def parent(cgroups: Path) -> Path:

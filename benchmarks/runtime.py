@@ -133,7 +133,7 @@ def running(
     within: tuple[str, ...] = (),
     around: tuple[str, ...] = (),
 ) -> Iterator[Running]:
-    """Run ``function`` in a fresh process; ``within`` is a command to start it by, ``around`` the emulator."""
+    """Run ``function`` in a fresh process. What stands in ``within`` starts it, in ``around`` the emulator."""
     found, (port, inner) = tools(), free_ports(2)
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"

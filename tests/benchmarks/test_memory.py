@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.memory import DONE, Point, choose, dollars, section
-from benchmarks.quota import QuotaError, group, limits, peak_of, share_of
+from benchmarks.quota import QuotaError, ahead, group, limits, peak_of, share_of
 
 
 def point(memory: int, start: float, *, cost: float = 0.2, peak: float = 60.0) -> Point:
@@ -75,6 +75,11 @@ def test_the_kernel_is_told_the_share_of_each_period(
 def test_given_no_right_to_make_a_group_then_the_error_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(QuotaError, match="as root, on Linux"), group(0.5, tmp_path / "missing"):
         pass
+
+
+def test_given_no_right_to_make_a_group_then_work_is_started_as_usual(tmp_path: Path) -> None:
+    with ahead(tmp_path / "missing") as command:
+        assert command == ()
 
 
 def test_the_peak_of_a_process_is_found() -> None:
