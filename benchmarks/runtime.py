@@ -133,7 +133,7 @@ def running(
     within: tuple[str, ...] = (),
     around: tuple[str, ...] = (),
 ) -> Iterator[Running]:
-    """Run ``function`` in a fresh process. What stands in ``within`` starts it, in ``around`` the emulator."""
+    """Run ``function`` in a fresh process, begun by the command ``within``; ``around`` begins the emulator."""
     found, (port, inner) = tools(), free_ports(2)
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
