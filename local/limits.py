@@ -27,6 +27,7 @@ LIMITS = (
     Limit("Container images", "jobs run in this machine's virtual environment, not in the image they name."),
     Limit("Instance types", "worker types and instance types are stored; all share this machine."),
     Limit("Spot", "training is never interrupted unless you kill it; its billable time is its whole time."),
+    Limit("Tuning jobs", "a search draws at random, whatever its strategy; trials share this machine."),
     Limit("Concurrency", "Lambda's limits are stored; the API's rate and burst are the only throttle."),
     Limit("SnapStart", "published versions say it is on; cold starts are those of a plain process."),
     Limit("Lambda", "functions run on this machine's Python and processor, without a memory limit."),
