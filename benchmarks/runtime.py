@@ -133,7 +133,7 @@ def running(
     within: tuple[str, ...] = (),
     around: tuple[str, ...] = (),
 ) -> Iterator[Running]:
-    """Run ``function`` in a fresh process. Commands may start it: ``within``; and the emulator: ``around``."""
+    """Run ``function`` in a fresh process. Commands start it (``within``) and the emulator (``around``)."""
     found, (port, inner) = tools(), free_ports(2)
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
