@@ -38,12 +38,10 @@ from local.executors.process import Process, wait
 
 COMMAND = "make bench-training"
 LIMIT_SECONDS = 600.0
-EPOCHS = 4
+EPOCHS = 3
 """Of each run; the first is not counted, it warms up."""
 QUIET = 0.05
 """A round in which others used more than this share of the cores is measured again, if there is time."""
-TRIES = 3
-"""Rounds measured at most, as a multiple of those asked for."""
 EFFICIENCY, WAITING = Limit("≥", 0.8), Limit("≤", 0.05)
 PROSE = """
 The training job as the laptop runs it: torchrun, DistributedDataParallel over gloo, one process for each of
@@ -51,8 +49,9 @@ two hosts that are this machine, against one process alone, and against a plain 
 the same rows and model. Every process has one thread and {batch} rows in a batch. Efficiency is the rate of
 two processes over twice that of one. Waiting is the share of an epoch in which the loop waits for its next
 batch. {rounds} rounds, the arms in turn; an epoch to warm up, then the median of {epochs}. While one of these
-rounds was measured, others used at most {others:.0%} of the cores. What a GPU makes of it (`--device cuda`:
-bf16 against fp32) has **not** been measured: no GPU was at hand.
+rounds was measured, others used at most {others:.0%} of the cores{priority}.
+
+What a GPU makes of it (`--device cuda`: bf16 against fp32) has **not** been measured: no GPU was at hand.
 """
 GPU_PROSE = """
 The training job on one GPU, multiplying in bf16 and in fp32, with {batch} rows in a batch; {rounds} rounds in
@@ -102,7 +101,7 @@ def main() -> None:
     with TemporaryDirectory(prefix="millrace-benchmark-") as made, preprocessed(asked.run, Path(made)) as run:
         job = Job(run.resolve(), asked.batch or workload("flights").model.training.batch_rows, Path(made))
         arms, make = (gpu(job), gpu_section) if asked.device == "cuda" else (cpu(job), section)
-        rounds = measure(arms, asked.rounds, asked.patience)
+        rounds = measure(arms, asked.rounds, asked.tries * asked.rounds, asked.patience)
     found = make(rounds, job.batch)
     log.info("%s", "\n".join(" | ".join(row) for row in (found.header, *found.rows)))
     if asked.publish:
@@ -116,6 +115,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--batch", type=int, help="rows in the batch of one process; default: the contract's")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--tries", type=int, default=3, help="measure at most so many times the rounds")
     parser.add_argument("--patience", type=float, default=60, help="seconds to wait for a quiet machine")
     parser.add_argument("--publish", action="store_true", help="into docs/benchmarks.md")
     return parser.parse_args()
@@ -131,13 +131,13 @@ def preprocessed(run: Path | None, folder: Path) -> Iterator[Path]:
     yield run
 
 
-def measure(arms: Mapping[str, Arm], wanted: int, patience: float) -> list[Round]:
-    """Return ``wanted`` rounds, those in which others used least of the cores.
+def measure(arms: Mapping[str, Arm], wanted: int, most: int, patience: float) -> list[Round]:
+    """Return ``wanted`` rounds, those in which others used least of the cores, of ``most`` if need be.
 
     Each arm waits ``patience`` seconds at most for others to leave the machine alone.
     """
     rounds: list[Round] = []
-    for turn in range(TRIES * wanted):
+    for turn in range(most):
         rounds.append(one_round(arms, turn, patience))
         if sum(one.others <= QUIET for one in rounds) == wanted:
             break
@@ -253,7 +253,11 @@ def section(rounds: list[Round], batch: int) -> Section:
         title="Training with two processes",
         command=COMMAND,
         prose=PROSE.format(
-            batch=batch, rounds=len(rounds), epochs=EPOCHS - 1, others=max(one.others for one in rounds)
+            batch=batch,
+            rounds=len(rounds),
+            epochs=EPOCHS - 1,
+            others=max(one.others for one in rounds),
+            priority=priority(),
         ),
         header=("arm", "rows per second", "waiting for data", "two processes over twice this"),
         rows=tuple(
@@ -268,6 +272,12 @@ def section(rounds: list[Round], batch: int) -> Section:
             Chart(title="Rate", unit="rows per second", bars=tuple(bar(rates))),
         ),
     )
+
+
+def priority() -> str:
+    """Return what is to be said of the priority that this process, and what it starts, was given."""
+    ordinary = os.sched_getscheduler(0) == os.SCHED_OTHER if hasattr(os, "sched_getscheduler") else True
+    return "" if ordinary else ", and all that was measured ran before them (with real-time priority)"
 
 
 def efficiencies(efficiency: Mapping[str, Spread]) -> Iterator[Bar]:

@@ -65,7 +65,7 @@ def test_given_a_busy_machine_then_the_quietest_rounds_count() -> None:
     # When two rounds are asked for, then measuring ends with the second quiet one
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "one_round", one_round)
-        found = training.measure({}, 2, 0)
+        found = training.measure({}, 2, 6, 0)
     assert [one.others for one in found] == [0.02, 0.03]
 
 
