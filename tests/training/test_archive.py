@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -20,8 +21,15 @@ def test_equal_contents_are_equal_bytes(
     tmp_path: Path, write: Callable[[Path, dict[str, bytes]], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path / "now", MEMBERS)
+    # Another time, another clock, another folder, another user's habits.
     monkeypatch.setattr("time.time", lambda: 2e9)
-    write(tmp_path / "later", dict(reversed(MEMBERS.items())))
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    monkeypatch.chdir(tmp_path)
+    before = os.umask(0o077)
+    try:
+        write(Path("later"), dict(reversed(MEMBERS.items())))
+    finally:
+        os.umask(before)
     assert (tmp_path / "now").read_bytes() == (tmp_path / "later").read_bytes()
 
 
