@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from infra import images
+
 ENVIRONMENTS = Path(__file__).parents[1] / "environments"
 ARCHITECTURES = {"aarch64": "arm64", "arm64": "arm64", "x86_64": "x86_64", "amd64": "x86_64"}
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
@@ -281,6 +283,12 @@ def _platform_bounds(settings: Settings) -> tuple[Bound, ...]:
             all(re.fullmatch("[a-z][a-z0-9-]{0,30}", workload) for workload in settings.workloads),
             f"one of {settings.workloads} cannot be part of a stack's name",
             "Take lower-case letters, digits and -, a letter first, at most 31 characters.",
+        ),
+        (
+            "region",
+            settings.region is None or settings.region in images.ACCOUNTS,
+            f"AWS keeps no training image in {settings.region!r} that is known here",
+            f"Take one of {', '.join(images.ACCOUNTS)}; for another, add its registry to infra/images.py.",
         ),
         ("port", port is None or 1024 <= port < 65536, "out of range", "Take 1024 to 65535."),
         ("log_days", settings.log_days in LOG_DAYS, "no such retention period", f"Take one of {LOG_DAYS}."),

@@ -45,6 +45,7 @@ class Pipeline(cdk.Stack):
         self.settings, self.workload = settings, workload
         self.foundation, self.registry = foundation, registry
         self.runs = f"{workload}/runs"
+        self.image_account = self._find_image_account()
         self.database = self._build_database()
         self.job = self._build_job()
         self.code = assets.Asset(self, "TrainingCode", path=str(code.training_code()))
@@ -217,8 +218,17 @@ class Pipeline(cdk.Stack):
         access.allow(role, ("logs:CreateLogStream", "logs:PutLogEvents"), f"{group}:*")
         acknowledge_resource(role, f"{group}:*", "SageMaker names a job's log streams at run time.")
 
+    def _find_image_account(self) -> str:
+        """The account that holds AWS's images in this region, known at the latest when the stack deploys."""
+        if not cdk.Token.is_unresolved(self.region):
+            return images.ACCOUNTS[self.region]
+        regions = {region: {"account": account} for region, account in images.ACCOUNTS.items()}
+        return cdk.CfnMapping(self, "ImageRegistries", mapping=regions).find_in_map(self.region, "account")
+
     def _let_image(self, role: iam.Role) -> None:
-        repository = f"arn:{self.partition}:ecr:{self.region}:{images.ACCOUNT}:repository/{images.REPOSITORY}"
+        repository = (
+            f"arn:{self.partition}:ecr:{self.region}:{self.image_account}:repository/{images.REPOSITORY}"
+        )
         access.allow(
             role,
             ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"),
@@ -242,7 +252,8 @@ class Pipeline(cdk.Stack):
             "Code": self.code.s3_object_url,
             "ContractSha256": contracts.workload(self.workload).sha256,
             "GitCommit": code.git_commit(),
-            "Image": images.training_image(self.region, training.instance),
+            "TrainingImage": images.image(self.image_account, self.region, images.kind(training.instance)),
+            "Image": images.image(self.image_account, self.region, "cpu"),
             "ModelsKey": self.foundation.keys.models.key_arn,
             "TrainingRole": self.training_role.role_arn,
             "TrainingInstanceType": training.instance,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import boto3
 import pytest
 
-from infra.images import takes_volume_key, training_image
+from infra.images import ACCOUNTS, image, kind, takes_volume_key
 
 
 @pytest.mark.parametrize(
@@ -18,7 +19,12 @@ from infra.images import takes_volume_key, training_image
 )
 def test_given_an_instance_then_its_image_fits(instance: str, tag: str) -> None:
     host = "763104351884.dkr.ecr.eu-central-1.amazonaws.com"
-    assert training_image("eu-central-1", instance) == f"{host}/pytorch:{tag}"
+    assert image(ACCOUNTS["eu-central-1"], "eu-central-1", kind(instance)) == f"{host}/pytorch:{tag}"
+
+
+def test_given_every_region_of_sagemaker_then_its_registry_is_known() -> None:
+    offered = boto3.Session().get_available_regions("sagemaker", partition_name="aws")
+    assert set(offered) <= set(ACCOUNTS)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,16 @@ import pytest
 from contract.load import workload
 from infra import machines
 from infra.settings import Alarms, Training, load
-from tests.infra.conftest import Synthesis, Template, as_list, only, properties, statements, synthesise
+from tests.infra.conftest import (
+    Synthesis,
+    Synthesise,
+    Template,
+    as_list,
+    only,
+    properties,
+    statements,
+    synthesise,
+)
 
 
 @pytest.fixture(scope="module")
@@ -183,11 +192,34 @@ def unusual(tmp_path_factory: pytest.TempPathFactory) -> Synthesis:
 
 def test_given_gpus_and_spot_then_image_volume_and_waiting_follow(unusual: Synthesis) -> None:
     filled = machine(unusual.template("flights", "pipeline"))["DefinitionSubstitutions"]
-    assert "-cu133-" in json.dumps(filled["Image"])
+    assert "-cu133-" in json.dumps(filled["TrainingImage"])
+    assert "-cpu-" in json.dumps(filled["Image"]), "packaging needs no GPU"
     assert filled["TrainingVolumeKey"] == ""
     assert filled["PackageVolumeKey"] != ""
     assert (filled["TrainingInstances"], filled["TrainingSpot"]) == ("4", "true")
     assert (filled["TrainingSeconds"], filled["TrainingWaitSeconds"]) == ("1800", "3600")
+
+
+def test_given_any_region_then_the_image_comes_from_that_regions_registry(dev: Synthesis) -> None:
+    template = dev.template("flights", "pipeline")
+    looked_up = {"Fn::FindInMap": ["ImageRegistries", {"Ref": "AWS::Region"}, "account"]}
+    filled = machine(template)["DefinitionSubstitutions"]
+    assert filled["Image"]["Fn::Join"][1][0] == looked_up
+    assert template["Mappings"]["ImageRegistries"]["eu-south-1"] == {"account": "692866216735"}
+    for role in ("TrainingRole", "PackagingRole"):
+        (pull,) = [
+            each for each in statements(template, role) if "ecr:BatchGetImage" in as_list(each["Action"])
+        ]
+        assert looked_up in pull["Resource"]["Fn::Join"][1]
+
+
+def test_given_a_region_of_its_own_then_the_image_is_named_without_a_map(synthesised: Synthesise) -> None:
+    template = synthesised("local").template("flights", "pipeline")
+    host = "763104351884.dkr.ecr.us-east-1.amazonaws.com"
+    assert (
+        machine(template)["DefinitionSubstitutions"]["Image"] == f"{host}/pytorch:2.13-cpu-amzn2023-sagemaker"
+    )
+    assert "ImageRegistries" not in template.get("Mappings", {})
 
 
 def test_given_an_address_then_the_topic_writes_to_it(unusual: Synthesis, dev: Synthesis) -> None:

@@ -49,6 +49,7 @@ def test_given_nested_values_then_only_they_change(tmp_path: Path) -> None:
         ("approval = 'maybe'", "approval", "'automatic' or 'manual'"),
         ("workloads = 'flights'", "workloads", "a list of strings"),
         ("workloads = []", "workloads", "no workload"),
+        ("region = 'cn-north-1'", "region", "no training image in 'cn-north-1'"),
         ("serving = 3", "serving", "a table"),
         ("[glue]\nworkers = 1", "glue.workers", "at least 2"),
         ("[serving]\npython = '3.9'", "serving.python", "3.13"),

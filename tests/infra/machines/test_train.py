@@ -19,6 +19,7 @@ VALUES = {
     "Environment": "dev", "Workload": "flights", "Lake": LAKE, "Models": MODELS,
     "GlueJob": "millrace-dev-flights-preprocess", "Database": "millrace_dev_flights",
     "Code": "s3://assets/code.zip", "ContractSha256": "c0ffee", "GitCommit": "abc123",
+    "TrainingImage": "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch:2.13-cu133-amzn2023-sagemaker",
     "Image": "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch:2.13-cpu-amzn2023-sagemaker",
     "ModelsKey": KEY, "TrainingRole": ROLE, "TrainingInstanceType": "ml.m5.xlarge", "TrainingInstances": "2",
     "TrainingVolumeGb": "30", "TrainingVolumeKey": KEY, "TrainingSeconds": "3600", "TrainingSpot": "false",
