@@ -1,7 +1,8 @@
 """The page ``docs/benchmarks.md``: every benchmark publishes a section; the page is made of all of them.
 
 A section's facts stand in ``docs/benchmarks/<key>.json`` with the machine they were measured on, its charts
-in ``docs/benchmarks/<key>.svg``. Publishing one leaves the others as they were and writes the page anew.
+in ``docs/benchmarks/<key>.svg``. Publishing one leaves the others as they were and writes the page anew;
+``python -m benchmarks.page`` only does the latter.
 """
 
 from __future__ import annotations
@@ -85,7 +86,12 @@ def publish(section: Section, docs: Path = DOCS) -> None:
     (folder / f"{section.key}.json").write_bytes(msgspec.json.format(facts, indent=1) + b"\n")
     if section.charts:
         (folder / f"{section.key}.svg").write_text(drawing(section.charts))
-    (docs / "benchmarks.md").write_text(page(read(folder)))
+    write_page(docs)
+
+
+def write_page(docs: Path = DOCS) -> None:
+    """Write the page anew from the sections that are there. Raises OSError."""
+    (docs / "benchmarks.md").write_text(page(read(docs / "benchmarks")))
 
 
 def read(folder: Path) -> list[Published]:
@@ -108,7 +114,12 @@ def place(key: str) -> tuple[int, str]:
 def summary(ordered: Iterable[Published]) -> list[str]:
     """Return the table of everything that has a bar to keep, or nothing if nothing has."""
     rows = [
-        (f"[{one.section.title}](#{anchor(one.section.title)})", bar.name, measured(bar), *verdict(bar))
+        (
+            f"[{one.section.title}](#{anchor(one.section.title)})",
+            f"{chart.title}: {bar.name}",
+            f"{measured(bar)} {chart.unit}".strip(),
+            *verdict(bar),
+        )
         for one in ordered
         for chart in one.section.charts
         for bar in chart.bars
@@ -132,23 +143,33 @@ def text(one: Published) -> str:
 
 
 def table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    """Return a Markdown table; all columns but the first are set right."""
-    rule = ("---", *("---:" for _ in header[1:]))
-    cells = ([cell.replace("|", "\\|") for cell in row] for row in (header, rule, *rows))
+    """Return a Markdown table; columns of figures are set right."""
+    body = list(rows)
+    columns = zip(*body, strict=True) if body else ((name,) for name in header)
+    rule = tuple("---:" if all(map(figure, column)) else "---" for column in columns)
+    cells = ([cell.replace("|", "\\|") for cell in row] for row in (header, rule, *body))
     return "".join(f"| {' | '.join(row)} |\n" for row in cells)
 
 
+def figure(cell: str) -> bool:
+    """Whether a cell holds a figure, or a dash in its place."""
+    return cell[:1].isdigit() or cell.startswith(("≤", "≥", "–", "-"))
+
+
 def measured(bar: Bar) -> str:
-    """Return a bar's value with its interval, as in ``0.83 (0.81–0.85)``."""
-    if bar.low is None or bar.high is None:
+    """Return a bar's value with its interval, as in ``0.83 (0.81–0.85)``; one round has no interval."""
+    if bar.low is None or bar.high is None or bar.low == bar.high:
         return number(bar.value)
     return f"{number(bar.value)} ({number(bar.low)}–{number(bar.high)})"
 
 
 def verdict(bar: Bar) -> tuple[str, str]:
-    """Return the bar's limit and whether it is kept."""
+    """Return the bar's limit and whether it is kept: by the whole interval, or by the median alone."""
     assert bar.limit is not None
-    return str(bar.limit), "kept" if bar.limit.kept(bar.value) else "**missed**"
+    if not bar.limit.kept(bar.value):
+        return str(bar.limit), "**missed**"
+    ends = (bar.value if end is None else end for end in (bar.low, bar.high))
+    return str(bar.limit), "kept" if all(map(bar.limit.kept, ends)) else "kept by the median"
 
 
 def anchor(title: str) -> str:
@@ -177,3 +198,7 @@ def processor(source: Path = Path("/proc/cpuinfo")) -> str:
             if name.strip() in {"model name", "Model"}:
                 return value.strip()
     return platform.processor() or platform.machine()
+
+
+if __name__ == "__main__":
+    write_page()

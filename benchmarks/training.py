@@ -27,9 +27,9 @@ from tempfile import TemporaryDirectory
 import torch
 
 from benchmarks import preprocessing
-from benchmarks.charts import Bar, Chart, Limit, number
+from benchmarks.charts import Bar, Chart, Limit
 from benchmarks.others import Others, wait_for_quiet
-from benchmarks.page import Section, publish
+from benchmarks.page import Section, measured, publish
 from benchmarks.rounds import Spread, spread
 from benchmarks.stretch import ROOT, stretch
 from contract.load import workload
@@ -307,7 +307,7 @@ def cell(found: Spread | None) -> str:
     """Return a median with its interval, or a dash."""
     if found is None:
         return "–"
-    return f"{number(found.median)} ({number(found.low)}–{number(found.high)})"
+    return measured(found.bar(""))
 
 
 def share(found: Spread | None) -> str:

@@ -6,7 +6,18 @@ from pathlib import Path
 import pytest
 
 from benchmarks.charts import Bar, Chart, Limit
-from benchmarks.page import Machine, Published, Section, anchor, page, processor, publish, read, table
+from benchmarks.page import (
+    Machine,
+    Published,
+    Section,
+    anchor,
+    measured,
+    page,
+    processor,
+    publish,
+    read,
+    table,
+)
 from benchmarks.rounds import spread
 
 MACHINE = Machine(processor="Fast One", cores=2, memory=23.5, python="3.11.2", date="2026-11-24")
@@ -59,8 +70,8 @@ def test_sections_stand_in_one_order_however_they_come() -> None:
 def test_what_has_a_bar_to_keep_stands_first_with_its_verdict() -> None:
     before = page([Published(SECTION, MACHINE)]).split("## Training")[0]
     link = "[Training: two](#training-two)"
-    assert f"| {link} | two to one | 0.900 (0.880–0.910) | ≥ 0.8 | kept |" in before
-    assert f"| {link} | waiting | 0.100 | ≤ 0.05 | **missed** |" in before
+    assert f"| {link} | efficiency: two to one | 0.900 (0.880–0.910) | ≥ 0.8 | kept |" in before
+    assert f"| {link} | efficiency: waiting | 0.100 | ≤ 0.05 | **missed** |" in before
     assert "free" not in before
 
 
@@ -73,6 +84,24 @@ def test_the_machine_is_named() -> None:
 def test_a_row_that_does_not_fit_the_header_is_refused() -> None:
     with pytest.raises(ValueError, match=r"section training: row .* has 1 cells, the header 2"):
         replace(SECTION, rows=(("rate",),))
+
+
+@pytest.mark.parametrize(
+    ("low", "value", "said"),
+    [(0.85, 0.9, "kept"), (0.75, 0.9, "kept by the median"), (0.7, 0.75, "**missed**")],
+)
+def test_a_limit_within_the_interval_is_not_surely_kept(low: float, value: float, said: str) -> None:
+    bar = Bar(name="a", value=value, low=low, high=0.95, limit=Limit("≥", 0.8))
+    assert verdict(bar) == ("≥ 0.8", said)
+
+
+def test_columns_of_figures_are_set_right() -> None:
+    rule = table(("what", "rate", "bar"), [("a", "10", "≤ 3"), ("b", "–", "")]).splitlines()[1]
+    assert rule == "| --- | ---: | --- |"
+
+
+def test_a_value_measured_once_has_no_interval() -> None:
+    assert measured(Bar(name="a", value=2, low=2, high=2)) == "2.00"
 
 
 def test_a_cell_keeps_its_bar_sign() -> None:
