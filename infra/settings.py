@@ -99,7 +99,7 @@ class Serving:
     python: str = "3.13"
     architecture: Literal["arm64", "x86_64", "host"] = "arm64"
     memory_mb: int = 1769
-    """1769 MB is where Lambda gives one whole vCPU."""
+    """1769 MB is where Lambda gives one whole vCPU. Chosen from a measured curve: see docs/benchmarks.md."""
     timeout_seconds: int = 10
     snap_start: bool = False
     rate: int = 100
