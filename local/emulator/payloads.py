@@ -18,6 +18,7 @@ _WINDOWS = {"gzip": 31, "deflate": 15}
 def install() -> None:
     """Unpack the body of a request that says it is compressed, and refuse one that is not what it says."""
     expect(apigateway_v1, "_gw_error", ("response_type", "message"))
+    expect(apigateway_v1, "_stages_v1")
     replace(
         apigateway_v1,
         "_execute_in_scope",
@@ -31,9 +32,11 @@ def install() -> None:
 
 def _unpacking(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
     async def execute(*given: Any) -> Any:
-        headers, body = given[5], given[6]
+        request, api, stage, headers, body = *given[:3], *given[5:7]
         coding = str((headers or {}).get("content-encoding", "")).strip().lower()
-        if not body or coding in ("", "identity"):
+        # What refuses the body below is rendered by what the stage has deployed.
+        request["stage"] = apigateway_v1._stages_v1.get(api, {}).get(stage)
+        if not body or not request["stage"] or coding in ("", "identity"):
             return await original(*given)
         try:
             plain = unpacked(body, coding)
