@@ -17,6 +17,7 @@ from benchmarks.page import (
     publish,
     read,
     table,
+    verdict,
 )
 from benchmarks.rounds import spread
 
