@@ -8,11 +8,12 @@ from functools import partial
 from typing import Any
 
 from .request import Event
-from .restore import after_restore
+from .restore import after_restore, before_snapshot
 from .routes import Response, Service
 from .settings import Settings
 
 service = Service.start(Settings.read(os.environ), partial(os.write, sys.stdout.fileno()))
+before_snapshot(service.complete)
 after_restore(service.warm)
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import ctypes
 import sys
 from collections.abc import Callable, Sequence
+from math import prod
 from os import listdir
 from os.path import isdir, join
 from typing import Any
@@ -75,11 +76,14 @@ class Engine:
         return self._load(self._environment, model, len(model), self._options)
 
     def tensor(self, memory: Floats, shape: Sequence[int]) -> Handle:
-        """Make a float32 tensor of ``shape`` over the start of ``memory``, which must outlive it."""
+        """Make a float32 tensor of ``shape`` over the start of ``memory``, which must outlive it.
+
+        Raises EngineError where ``memory`` is too small: the engine itself would write beyond it.
+        """
         sizes = (ctypes.c_int64 * len(shape))(*shape)
-        size = ctypes.sizeof(ctypes.c_float)
-        for extent in shape:
-            size *= extent
+        size = prod(shape, start=ctypes.sizeof(ctypes.c_float))
+        if not 0 < size <= ctypes.sizeof(memory):
+            raise EngineError(f"a tensor of {tuple(shape)} does not fit into {ctypes.sizeof(memory)} bytes")
         return self._wrap(self._memory, ctypes.addressof(memory), size, sizes, len(shape), _FLOAT)
 
     def call(self, session: Handle, feed: tuple[bytes, Handle], fetch: tuple[bytes, Handle]) -> Call:

@@ -88,6 +88,10 @@ class Predictor:
         found = enumerate(map(self._layout.cautions, records))
         return len(records), {place: cautions for place, cautions in found if cautions}
 
+    def complete(self) -> None:
+        """Make every form of request ready."""
+        self.binary.ordinary(b"")
+
     def warm(self) -> None:
         """Answer the bundle's own examples, so that the first caller does not pay for first times."""
         examples = self._manifest.examples[: self._layout.limits.records]

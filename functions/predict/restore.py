@@ -6,9 +6,18 @@ import sys
 from collections.abc import Callable
 
 try:
-    from snapshot_restore_py import register_after_restore  # type: ignore[import-not-found]
+    from snapshot_restore_py import (  # type: ignore[import-not-found]
+        register_after_restore,
+        register_before_snapshot,
+    )
 except ImportError:  # only Lambda's own runtimes carry the module
-    register_after_restore = None
+    register_after_restore = register_before_snapshot = None
+
+
+def before_snapshot(work: Callable[[], None]) -> None:
+    """Run ``work`` before a snapshot is taken, when its time is nobody's; never where none is taken."""
+    if register_before_snapshot is not None:
+        register_before_snapshot(work)
 
 
 def after_restore(work: Callable[[], None]) -> None:

@@ -68,6 +68,12 @@ class Service:
         if self._predictor:
             self._predictor.warm()
 
+    def complete(self) -> None:
+        """Bring in what a start leaves out because few requests need it."""
+        decoder()
+        if self._predictor:
+            self._predictor.complete()
+
     def answer(self, event: Event, context: Any) -> Response:
         """Answer a REST API proxy event. Whatever a caller sent, the answer is a response."""
         started = perf_counter()

@@ -42,6 +42,14 @@ def test_given_many_sizes_of_request_then_each_is_answered_and_memory_is_bounded
     assert len(model._calls) <= 257
 
 
+@pytest.mark.parametrize("count", [0, 9])
+def test_given_more_rows_than_there_is_memory_for_then_nothing_runs(count: int) -> None:
+    model = Model(GRAPH, GRAPH, columns=4, capacity=8)
+
+    with pytest.raises(EngineError, match="does not fit"):
+        model.run(count)
+
+
 @pytest.mark.parametrize("graph", [b"", b"no graph"])
 def test_given_bytes_that_are_no_graph_then_the_engines_words_are_raised(graph: bytes) -> None:
     with pytest.raises(EngineError, match=r"(?i)model|protobuf"):
