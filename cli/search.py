@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 DIRECTIONS = {"validate_auc": "Maximize", "validate_loss": "Minimize"}
 """The contract's objective → SageMaker's word for which way is better."""
+LARGEST_SEED = 2**32
+"""SageMaker's seeds are below it, a contract's may not be."""
 SCALES = {"linear": "Linear", "log": "Logarithmic"}
 NOT_OURS = ("workload", "run", "sagemaker_program", "sagemaker_submit_directory")
 """Fixed hyperparameters of a trial that say how it is started, not what it trains."""
@@ -92,7 +94,7 @@ def request(tuning: Tuning, seed: int, fixed: Iterable[str]) -> dict[str, Any]:
         "direction": DIRECTIONS[tuning.objective],
         "trials": tuning.trials,
         "parallel": min(tuning.parallel, tuning.trials),
-        "seed": seed,
+        "seed": seed % LARGEST_SEED,
         "ranges": ranges,
     }
 

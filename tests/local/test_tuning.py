@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from local.emulator.tuning import Searches
 from tests.local.conftest import eventually
 
 AWS = Callable[[str], Any]
@@ -167,3 +168,20 @@ def test_given_what_cannot_be_searched_when_created_then_it_is_refused(
     request["HyperParameterTuningJobConfig"] |= change
     with pytest.raises(ClientError, match=message):
         started(aws, request)
+
+
+def test_given_a_search_that_ran_when_the_environment_starts_again_then_it_has_failed(
+    request_for: Callable[..., Request],
+) -> None:
+    # Given what an environment saved while a search ran
+    request = {**request_for("train"), "HyperParameterTuningJobStatus": "InProgress"}
+    saved = {"record": request, "names": ["one"], "tuned": {"one": {"rate": "0.5"}}}
+    trial = {"TrainingJobName": "one", "TrainingJobStatus": "Failed"}
+    # When another one takes it over
+    searches = Searches(lambda _, __: {}, lambda _: trial, lambda _: {})
+    searches.restore({"search": saved})
+    # Then nobody waits for it in vain
+    told = searches.describe({"HyperParameterTuningJobName": "search"})
+    assert told["HyperParameterTuningJobStatus"] == "Failed"
+    assert "was stopped while the search ran" in told["FailureReason"]
+    assert searches.state()["search"]["names"] == ["one"]
