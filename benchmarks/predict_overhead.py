@@ -41,6 +41,8 @@ from functions.predict.settings import Settings
 Work = Callable[[], Any]
 Record = dict[str, Any]
 MANY = 64
+IN_A_ROW = 8
+"""Calls of one kind in a round. The first finds the caches full of others and is not counted."""
 HEADERS = {
     "Accept": "*/*",
     "Accept-Encoding": "gzip, deflate",
@@ -228,14 +230,19 @@ def measure(works: Mapping[str, Work], rounds: int) -> dict[str, list[float]]:
     times: dict[str, list[float]] = {name: [] for name in works}
     for turn in range(rounds + rounds // 10):
         for name, work in works.items():
-            work()  # the caches are its own when it is timed, as they are when one kind of request comes in
-            started = perf_counter_ns()
-            work()
-            taken = perf_counter_ns() - started
-            drain()
+            taken = [timed(work) for _ in range(IN_A_ROW)]
             if turn >= rounds // 10:
-                times[name].append(taken)
+                times[name].append(median(taken[1:]))
     return times
+
+
+def timed(work: Work) -> int:
+    """Return the nanoseconds of one call."""
+    started = perf_counter_ns()
+    work()
+    taken = perf_counter_ns() - started
+    drain()
+    return taken
 
 
 def ratio(case: Case, times: Mapping[str, Sequence[float]]) -> Spread:
