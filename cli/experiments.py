@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from cli import sdk
 from cli.errors import CliError
 from cli.job_lines import identity, read
 from cli.log_sources import Source
@@ -118,6 +120,25 @@ def follow(here: Session, voice: Voice, job: str) -> Mapping[str, Any]:
 def pause(here: Session) -> None:
     """Wait before the next look."""
     time.sleep(1 if here.local else 5)
+
+
+def begin(here: Session, voice: Voice, wanted: Mapping[str, Any], operation: str, **name: str) -> None:
+    """Let the SDK start what is ``wanted``; where that is interrupted or fails halfway, nothing goes on.
+
+    ``operation`` of SageMaker stops what ``name`` names. Raises `CliError` as `sdk.start` does.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - loaded already
+
+    try:
+        sdk.start(here, voice, wanted)
+    except KeyboardInterrupt:
+        voice.say(f"stopping {wanted['name']}")
+        stop(here, operation, **name)
+        raise
+    except CliError:
+        with suppress(BotoCoreError, ClientError):  # why it failed is what counts
+            stop(here, operation, **name)
+        raise
 
 
 def stop(here: Session, operation: str, **name: str) -> None:

@@ -11,6 +11,8 @@ from cli.console import Voice, duration, result
 from cli.errors import CliError
 from cli.session import session
 
+STOP = "stop_training_job"
+"""SageMaker's operation that ends an experiment."""
 FAILED = "the lines above are its log; correct what it names and try again"
 
 
@@ -37,12 +39,12 @@ def experiment(
     name = experiments.stamped(f"experiment-{here.env}-{here.workload}", experiments.LONGEST_JOB)
     plan = experiments.plan(here, found, name, given)
     voice.say(f"experiment {name} on the examples of run {found.run} ({here.env}, {here.workload})")
+    experiments.begin(here, voice, plan, STOP, TrainingJobName=name)
     try:
-        sdk.start(here, voice, plan)
         told = experiments.follow(here, voice, name)
     except KeyboardInterrupt:
         voice.say(f"stopping {name}")
-        experiments.stop(here, "stop_training_job", TrainingJobName=name)
+        experiments.stop(here, STOP, TrainingJobName=name)
         raise
     show(voice, told, name)
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from cli.session import Session
     from contract.schema import Tuning
 
+STOP = "stop_hyper_parameter_tuning_job"
+"""SageMaker's operation that ends a search and its trials."""
 REPORTS = sdk.REPOSITORY / ".millrace" / "tuning"
 
 
@@ -80,11 +82,8 @@ def started(here: Session, voice: Voice, tuning: Tuning, fixed: dict[str, str], 
     voice.say(f"search {name}: {tuning.trials} trials on the examples of run {found.run}")
     if here.local:
         say_what_differs(voice, wanted["parallel"], wanted["seed"])
-    try:
-        sdk.start(here, voice, {**experiments.plan(here, found, name, fixed), "search": wanted})
-    except KeyboardInterrupt:
-        stop(here, voice, name)
-        raise
+    plan = {**experiments.plan(here, found, name, fixed), "search": wanted}
+    experiments.begin(here, voice, plan, STOP, HyperParameterTuningJobName=name)
     return name
 
 
@@ -149,7 +148,7 @@ def goes_on(name: str) -> bool:
 def stop(here: Session, voice: Voice, name: str) -> None:
     """Stop a search and its trials."""
     voice.say(f"stopping {name}")
-    experiments.stop(here, "stop_hyper_parameter_tuning_job", HyperParameterTuningJobName=name)
+    experiments.stop(here, STOP, HyperParameterTuningJobName=name)
 
 
 def show_stopped(here: Session, voice: Voice, name: str) -> None:

@@ -134,6 +134,21 @@ def test_stopping_without_the_right_to_is_told(here: Session) -> None:
             experiments.stop(here, "stop_training_job", TrainingJobName="e1")
 
 
+@pytest.mark.parametrize("ending", [KeyboardInterrupt(), CliError("refused")])
+def test_what_ends_before_its_time_leaves_nothing_running(
+    here: Session, voice: Voice, monkeypatch: pytest.MonkeyPatch, ending: BaseException
+) -> None:
+    def start(*_: Any) -> None:
+        raise ending
+
+    monkeypatch.setattr(sdk, "start", start)
+    with Stubber(here.client("sagemaker")) as sagemaker:
+        sagemaker.add_response("stop_training_job", {}, {"TrainingJobName": "e1"})
+        with pytest.raises(type(ending)):
+            experiments.begin(here, voice, {"name": "e1"}, "stop_training_job", TrainingJobName="e1")
+        sagemaker.assert_no_pending_responses()
+
+
 # ---- the SDK's child ------------------------------------------------------------------------------
 
 

@@ -206,6 +206,40 @@ def test_a_search_without_a_result_ends_with_the_first_reason(here: Session, tmp
     assert not (tmp_path / "page.html").exists()
 
 
+class Keyboard:
+    """A terminal at which ``answer`` is typed, or none."""
+
+    def __init__(self, answer: str | None) -> None:
+        self.answer = answer
+
+    def isatty(self) -> bool:
+        return self.answer is not None
+
+
+@pytest.mark.parametrize(("answer", "stopped"), [(None, True), ("", True), ("y", True), ("n", False)])
+def test_ctrl_c_stops_a_search_unless_somebody_says_no(
+    here: Session, monkeypatch: pytest.MonkeyPatch, answer: str | None, stopped: bool
+) -> None:
+    looks = iter([None, found(status="Stopped")])
+
+    def look(*_: Any) -> Search:
+        now = next(looks)
+        if now is None:
+            raise KeyboardInterrupt
+        return now
+
+    monkeypatch.setattr(search, "look", look)
+    monkeypatch.setattr("sys.stdin", Keyboard(answer))
+    monkeypatch.setattr("builtins.input", lambda _: answer)
+    with Stubber(here.client("sagemaker")) as sagemaker:
+        if stopped:
+            named = {"HyperParameterTuningJobName": NAME}
+            sagemaker.add_response("stop_hyper_parameter_tuning_job", {}, named)
+        with pytest.raises(KeyboardInterrupt):
+            tune.watch(here, Voice(Console(file=io.StringIO())), NAME)
+        sagemaker.assert_no_pending_responses()
+
+
 @pytest.mark.parametrize("numbers", [{"trials": 0}, {"parallel": -1}])
 def test_a_number_that_is_too_small_is_refused(here: Session, numbers: dict[str, int]) -> None:
     with pytest.raises(CliError, match="is too few"):
