@@ -90,7 +90,7 @@ class Predictor:
 
     def complete(self) -> None:
         """Make every form of request ready."""
-        self.binary.ordinary(b"")
+        _ = self.binary  # made by being asked for
 
     def warm(self) -> None:
         """Answer the bundle's own examples, so that the first caller does not pay for first times."""

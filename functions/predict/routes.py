@@ -14,7 +14,7 @@ from .journal import Journal, Write, write_stdout
 from .moment import seconds_of
 from .predictor import Answer, Predictor
 from .problem import Problem
-from .request import Event
+from .request import Event, decoder
 from .settings import Settings
 
 Response = dict[str, Any]

@@ -64,5 +64,7 @@ def test_given_generators_that_nobody_imported_then_a_restore_imports_none(
 
 def test_given_a_runtime_without_snapshots_then_nothing_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(restore, "register_after_restore", None)
+    monkeypatch.setattr(restore, "register_before_snapshot", None)
 
     restore.after_restore(lambda: pytest.fail("ran without a restore"))
+    restore.before_snapshot(lambda: pytest.fail("ran without a snapshot"))

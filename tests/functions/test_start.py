@@ -55,9 +55,34 @@ def test_the_bundle_is_open_before_the_first_request(layer: Path) -> None:
     assert run(script, copy, ROOT / "functions").endswith("200\n")
 
 
+def write_runtime(folder: Path) -> None:
+    """A stand-in for the module that Lambda's runtime carries: it keeps the hooks."""
+    (folder / "snapshot_restore_py.py").write_text(
+        "hooks, early = [], []\n"
+        "register_after_restore, register_before_snapshot = hooks.append, early.append\n"
+    )
+
+
+def test_a_snapshot_holds_what_a_start_leaves_out(layer: Path, tmp_path: Path) -> None:
+    write_runtime(tmp_path)
+    script = """
+import sys
+import predict.app, snapshot_restore_py as runtime
+def late():
+    return [name in sys.modules for name in ("numpy", "pybase64", "predict.binary_form")]
+print(late())
+for hook in runtime.early:
+    hook()
+print(late())
+"""
+
+    said = run(script, layer, ROOT / "functions", tmp_path)
+
+    assert said == "[False, False, False]\n[True, True, True]\n"
+
+
 def test_a_restored_snapshot_is_warmed(layer: Path, tmp_path: Path) -> None:
-    hooks = "hooks = []\nregister_after_restore = hooks.append\n"
-    (tmp_path / "snapshot_restore_py.py").write_text(hooks)
+    write_runtime(tmp_path)
     script = """
 import predict.routes, snapshot_restore_py as runtime
 warmed, warm = [], predict.routes.Service.warm
