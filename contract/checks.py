@@ -11,7 +11,7 @@ from typing import Any, get_type_hints
 
 from contract.errors import suggestion
 from contract.openapi import LARGEST
-from contract.schema import SPLITS, Column, Contract, Feature, Range, Record, Rule, Table, Training
+from contract.schema import SPLITS, Column, Contract, Feature, Optimise, Range, Record, Rule, Table, Training
 from contract.structure import StructureError, build
 
 WORKLOAD = re.compile(r"[a-z][a-z0-9-]{0,30}")
@@ -321,6 +321,33 @@ def _thawed(value: object) -> object:
     return list(map(_thawed, value)) if isinstance(value, tuple) else value
 
 
+def _optimise(contract: Contract) -> Findings:
+    given, key = contract.model.optimise, "model.optimise"
+    if "teacher" not in given.candidates:
+        problem = "the teacher is missing"
+        yield f"{key}.candidates", problem, "Add it: the others are made from it and measured against it."
+    for name in ("candidates", "students"):
+        if len(set(getattr(given, name))) < len(getattr(given, name)):
+            yield f"{key}.{name}", "one stands here twice", "Leave one of them out."
+    yield from _counts(key, given)
+    for name in ("tolerance", "quantised_parity", "alike", "prune"):
+        if not 0 <= getattr(given, name) < 1:
+            yield f"{key}.{name}", f"{getattr(given, name):g} is out of range", "At least 0, below 1."
+    if given.latency_ratio < 1:
+        yield f"{key}.latency_ratio", f"{given.latency_ratio:g} refuses the teacher itself", "At least 1."
+    if given.temperature <= 0:
+        yield f"{key}.temperature", f"{given.temperature:g} is out of range", "Above 0."
+
+
+def _counts(key: str, given: Optimise) -> Findings:
+    least = {"rows": 1, "epochs": 1, "student_bends": 1, "trees": 1, "rounds": 1, "leaves": 2, "draws": 20}
+    counts = {name: getattr(given, name) for name in least}
+    counts |= {f"students[{at}]": width for at, width in enumerate(given.students)}
+    for name, value in counts.items():
+        if value < least.get(name, 1):
+            yield f"{key}.{name}", f"{value} is too few", f"At least {least.get(name, 1)}."
+
+
 def _examples(contract: Contract) -> Findings:
     if not contract.examples:
         yield "examples", "none is given", "Add [[examples]]: the release check and the docs use them."
@@ -382,6 +409,7 @@ RULES: tuple[Callable[[Contract], Findings], ...] = (
     _quality,
     _model,
     _positive_numbers,
+    _optimise,
     _tuning,
     _examples,
 )

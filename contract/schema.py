@@ -187,6 +187,54 @@ class Tuning:
     """Name of a hyperparameter in ``Training`` → where to look for it; the others stay as they are."""
 
 
+CandidateName = Literal["teacher", "distilled", "pruned", "int8-dynamic", "int8-static", "trees"]
+CANDIDATES: tuple[CandidateName, ...] = (
+    "teacher",
+    "distilled",
+    "pruned",
+    "int8-dynamic",
+    "int8-static",
+    "trees",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimise:
+    """The contest of the packaging job: which candidates are made, and which of them may be chosen.
+
+    The teacher is the model of the training job. The cheapest candidate is chosen that keeps all budgets.
+    """
+
+    candidates: tuple[CandidateName, ...] = CANDIDATES
+    tolerance: float = 0.003
+    """How much validation AUC a candidate may lose against the best one, even at the interval's far end."""
+    latency_ratio: float = 1.5
+    """The most a candidate may take for one record or for 256, as a multiple of the teacher's time."""
+    alike: float = 0.25
+    """Candidates within this share of the fastest count as equally fast; then the smallest wins."""
+    quantised_parity: float = 0.1
+    """Largest |Δ probability| of an 8-bit graph against its model: rounding is its nature."""
+    rows: int = 400_000
+    """At most so many training rows, evenly spread, are what candidates learn from."""
+    epochs: int = 6
+    """Passes of a student over those rows; a pruned model is tuned for half as many."""
+    students: tuple[int, ...] = (32, 16)
+    """Widths of the distilled students' only hidden layer, one student for each."""
+    student_bends: int = 4
+    """At most so many bends for each number of a distilled student."""
+    temperature: float = 2.0
+    """By what the log-odds of teacher and student are divided while one learns from the other."""
+    prune: float = 0.75
+    """Share of the teacher's hidden units that the pruned candidate lacks."""
+    trees: int = 100
+    leaves: int = 31
+    """Leaves of a tree, at most."""
+    draws: int = 200
+    """Bootstrap draws behind each interval."""
+    rounds: int = 30
+    """How often each candidate is timed in turn."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Model:
     """What the model decides and how good it must be. ``positive`` is what the label being true is called."""
@@ -199,6 +247,7 @@ class Model:
     budget: Budget = field(default_factory=Budget)
     training: Training = field(default_factory=Training)
     tuning: Tuning = field(default_factory=Tuning)
+    optimise: Optimise = field(default_factory=Optimise)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Code of the jobs as files to upload: Millrace's own packages, and the pure-Python wheels they carry along.
+"""Code of the jobs as files to upload: Millrace's own packages, and the wheels they carry along.
 
 Each archive is gathered in a folder named by its content, from which CDK makes a zip whose name is the
 digest of that content: the same code is the same file, wherever the repository lies.
@@ -19,6 +19,8 @@ import uv
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("contract", "training", "workloads")
 SUFFIXES = frozenset({".py", ".toml", ".sql"})
+IMAGE = ("--python-platform", "x86_64-manylinux_2_28", "--python-version", "3.12")
+"""What the carried compiled libraries run on: SageMaker's PyTorch image."""
 GLUE_SCRIPT = Path("training/preprocess/glue.py")
 
 
@@ -81,20 +83,24 @@ def _gather(root: Path, files: Mapping[Path, Path]) -> Path:
 
 
 def _vendor(root: Path) -> Path:
-    """Folder with the wheels of the dependency group ``vendored``, unpacked; fetched once per set of pins."""
+    """Folder with the carried wheels, unpacked; fetched once per set of pins."""
     groups = tomllib.loads((root / "pyproject.toml").read_text())["dependency-groups"]
-    pins = sorted(groups["vendored"])
-    target = (
-        root / ".millrace" / "build" / "vendor" / hashlib.sha256("\n".join(pins).encode()).hexdigest()[:16]
-    )
+    pure, compiled = sorted(groups.get("vendored", [])), sorted(groups.get("vendored-compiled", []))
+    digest = hashlib.sha256("\n".join([*pure, *IMAGE, *compiled]).encode()).hexdigest()
+    target = root / ".millrace" / "build" / "vendor" / digest[:16]
     if not target.exists():
         with _Becoming(target) as fresh:
-            _install(pins, fresh)
+            _install(pure, fresh)
+            _refuse(fresh, "*.so", "compiled code, which the image may not run")
+            _install(compiled, fresh, *IMAGE)
+            _refuse(fresh, "*.cpython-*.so", "code for one version of Python, which the image may not have")
     return target
 
 
-def _install(pins: list[str], target: Path) -> None:
-    """Unpack pure-Python wheels: what runs, and the metadata that names versions."""
+def _install(pins: list[str], target: Path, *platform: str) -> None:
+    """Unpack wheels: what runs, and the metadata that names versions."""
+    if not pins:
+        return
     command = [
         uv.find_uv_bin(),
         "pip",
@@ -103,22 +109,26 @@ def _install(pins: list[str], target: Path) -> None:
         "--no-deps",
         "--only-binary",
         ":all:",
-        "--target",
-        str(target),
+        *platform,
     ]
-    done = subprocess.run([*command, *pins], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*command, "--target", str(target), *pins], capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise CodeError(
             f"the wheels {', '.join(pins)} could not be fetched: {done.stderr.strip()} "
-            "Check the network and the pins of the group `vendored` in pyproject.toml."
+            "Check the network and the pins of the vendored groups in pyproject.toml."
         )
     shutil.rmtree(target / "bin", ignore_errors=True)
     for note in (*target.glob("*.dist-info/RECORD"), *target.glob("*.dist-info/REQUESTED"), target / ".lock"):
         note.unlink(missing_ok=True)
-    if compiled := sorted(path.name for path in target.rglob("*.so")):
+
+
+def _refuse(folder: Path, pattern: str, why: str) -> None:
+    if found := sorted(path.name for path in folder.rglob(pattern)):
         raise CodeError(
-            f"the carried wheels hold compiled code ({', '.join(compiled)}), which the image may not run. "
-            "Carry pure-Python packages only; the rest must come with the image."
+            f"the carried wheels hold {', '.join(found)}: {why}. Carry pure-Python packages, or in the group "
+            "vendored-compiled libraries that no version of Python owns; the rest must come with the image."
         )
 
 

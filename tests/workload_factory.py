@@ -139,6 +139,14 @@ learning_rate = { min = 1e-3, max = 1e-2, scale = "log" }
 embedding = { min = 2, max = 8 }
 hidden = { values = [[8], [16, 8]] }
 
+# Small and quick: this is not where a contest is won.
+[model.optimise]
+candidates = ["teacher", "distilled", "int8-dynamic"]
+students = [8]
+epochs = 2
+draws = 40
+rounds = 8
+
 [[examples]]
 depot = "north"
 region = "upland"

@@ -87,11 +87,24 @@ def test_given_pins_that_nobody_has_then_the_error_names_them_and_where_they_sta
         code.training_code(repository)
 
 
-def test_given_training_then_carried_wheels_are_pure_and_lie_in_vendor() -> None:
+def test_given_a_carried_wheel_for_one_python_only_then_it_is_refused(repository: Path) -> None:
+    (repository / "pyproject.toml").write_text('[dependency-groups]\nvendored = ["msgspec==0.22.0"]\n')
+    with pytest.raises(code.CodeError, match=r"_core.*\.so: compiled code"):
+        code.training_code(repository)
+    pins = '[dependency-groups]\nvendored-compiled = ["msgspec==0.22.0"]\n'
+    (repository / "pyproject.toml").write_text(pins)
+    with pytest.raises(code.CodeError, match=r"_core.*\.so: code for one version of Python"):
+        code.training_code(repository)
+
+
+def test_given_training_then_carried_wheels_fit_any_python_and_lie_in_vendor() -> None:
     folder = code.training_code(ROOT)
     carried = {name for name in names(folder) if name.startswith("vendor/")}
     assert {"vendor/onnxscript/__init__.py", "vendor/onnx_ir/__init__.py"} <= carried
-    assert not [name for name in carried if name.endswith((".so", ".pyc", "/RECORD"))]
+    assert not [name for name in carried if name.endswith((".pyc", "/RECORD"))]
+    # LightGBM's library is loaded by path, so no version of Python owns it.
+    assert [name for name in carried if name.endswith(".so")] == ["vendor/lightgbm/lib/lib_lightgbm.so"]
+    assert "vendor/narwhals/__init__.py" in carried
     assert "training/__init__.py" in names(folder)
 
 

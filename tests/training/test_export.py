@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from contract.schema import Record, Training
 from tests.training.parcels import Run
+from training.package import fold
 from training.package.evaluate import Reader, score_all, torch_score
-from training.package.export import export
+from training.package.export import export, to_onnx
 from training.package.graphs import Graphs
 from training.package.scoring import Scorer, inputs_of_encoding
 from training.train.artefact import Trained
@@ -124,6 +125,19 @@ def test_a_model_may_lack_a_part(encoding: Encoding, hidden: tuple[int, ...]) ->
     record: Record = {"size": 5.0, "age": 11.0, "colour": "red"}
     for use in ("batch", "single"):
         assert found.answers([record], use)[0] == pytest.approx(expected(model, record), abs=1e-6)
+
+
+def test_many_slots_are_looked_up_instead_of_added_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a model with more slots than steps are worth
+    monkeypatch.setattr(fold, "MOST_STEPS", 3)
+    model = trained(Encoding(numbers=(SIZE,), categories=(COLOUR, TOWN)), hidden=(8, 8))
+    # When its graph for single records is made
+    single = to_onnx(fold.Folded(model.model()), 3)
+    # Then it looks slots up, and answers the same
+    assert "Gather" in {node.op_type for node in onnx.load_from_string(single).graph.node[-10:]}
+    records: list[Record] = [{"size": 5.0, "colour": "blue", "town": "Łódź"}, {"town": "blue"}]
+    answers = Scorer(single)(inputs_of_encoding(model.encoding).of_records(records))
+    np.testing.assert_allclose(answers, [expected(model, record) for record in records], atol=1e-6)
 
 
 def test_the_graphs_take_one_matrix_and_give_one_column(exported: Exported) -> None:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
+import re
+import sys
 import tarfile
 import zipfile
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from contract.load import load
-from contract.schema import Contract, Model
+from contract.schema import Contract, Model, Optimise
 from tests.training.hosts import host_folder, result, train
 from tests.training.parcels import KINDS, MADE_AT, Run, make_run, write_json
 from training.package.champion import read_champion
@@ -28,11 +33,13 @@ pytestmark = pytest.mark.torch
 
 BUNDLE = [
     "card.md",
+    "contest.json",
     "layer.zip",
     "manifest.json",
     "model.onnx",
     "model.tar.gz",
     "release.json",
+    "report.html",
     "single.onnx",
     "verdict.json",
 ]
@@ -55,6 +62,10 @@ def job_folder(base: Path, run: Run, model: Path, champion: Path | None = None) 
 def request(run: Run, change: Callable[[Model], Model] = lambda model: model) -> Request:
     contract: Contract = load(run.workload)
     return Request(contract=replace(contract, model=change(contract.model)), run="r1", git_commit="c0ffee")
+
+
+def only_the_teacher(model: Model) -> Model:
+    return replace(model, optimise=replace(model.optimise, candidates=("teacher",)))
 
 
 def read_json(file: Path) -> Any:
@@ -88,6 +99,7 @@ def test_the_manifest_describes_the_graph_and_its_data(bundle: Path, run: Run) -
     assert sorted(depot["values"]) == ["east", "north", "south", "west"]
     assert manifest["format"] == 2
     assert manifest["graphs"] == {"batch": "model.onnx", "single": "single.onnx"}
+    assert manifest["candidate"]["name"] in {"teacher", "distilled-8"}
     for name, promised in manifest["files"].items():
         content = (bundle / name).read_bytes()
         assert promised == {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
@@ -122,6 +134,91 @@ def test_the_card_can_be_read(bundle: Path) -> None:
     assert "| weight | number | kg | What the parcel weighs | yes |" in card
 
 
+def test_the_contest_is_told_in_figures_words_and_pictures(bundle: Path) -> None:
+    # Given the figures of a contest
+    contest = read_json(bundle / "contest.json")
+    names = [candidate["name"] for candidate in contest["candidates"]]
+    assert names == ["teacher", "distilled-8", "int8-dynamic"]
+    # Then the candidates were measured on the validation split, and the teacher against itself
+    assert {candidate["metrics"]["rows"] for candidate in contest["candidates"]} == {1501}
+    assert contest["candidates"][0]["ratio_to_teacher"] == {"1": 1.0, "32": 1.0, "256": 1.0}
+    # And card and page show each of them, the page without asking anything of a network
+    card, page = ((bundle / name).read_text() for name in ("card.md", "report.html"))
+    for name in names:
+        assert f"| {name} | 0." in card
+        assert f"<td>{name}</td>" in page
+    assert page.count("<svg") == 2
+    assert not re.search(r"(src|href)=|url\(|@import|<script", page)
+
+
+def test_the_test_split_is_read_once_and_the_card_says_so(
+    bundle: Path, run: Run, two_hosts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a reader of Parquet that notes every group of rows it decodes, and a champion to compare with
+    decoded: Counter[tuple[str, int]] = Counter()
+    read = pq.ParquetFile.iter_batches
+
+    def noting(file: Any, *given: Any, **named: Any) -> Any:
+        decoded.update((str(file.note), group) for group in named["row_groups"])
+        return read(file, *given, **named)
+
+    opened = pq.ParquetFile.__init__
+
+    def open_noting(file: Any, source: Any, *given: Any, **named: Any) -> None:
+        file.note = source
+        opened(file, source, *given, **named)
+
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", noting)
+    monkeypatch.setattr(pq.ParquetFile, "__init__", open_noting)
+    # When a model is packaged
+    folders = job_folder(tmp_path, run, two_hosts[0] / "model", champion=bundle)
+    package(request(run, only_the_teacher), folders)
+    # Then every row of the test split was decoded, and none twice
+    looked_at = {place: count for place, count in decoded.items() if "split=test" in place[0]}
+    assert set(looked_at.values()) == {1}
+    assert len(looked_at) == 2
+    assert "The test split was read once." in (folders.output / "card.md").read_text()
+    assert read_json(folders.output / "verdict.json")["metrics"]["test_reads"] == 1
+
+
+def test_without_lightgbm_the_contest_says_so_loudly_and_goes_on(
+    run: Run, two_hosts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    # Given a host on which LightGBM cannot be loaded
+    monkeypatch.setitem(sys.modules, "lightgbm", None)
+
+    def with_trees(model: Model) -> Model:
+        return replace(model, optimise=replace(model.optimise, candidates=("teacher", "trees")))
+
+    folders = job_folder(tmp_path, run, two_hosts[0] / "model")
+    # When a model is packaged that should compete with trees
+    with caplog.at_level(logging.INFO):
+        assert package(request(run, with_trees), folders).passed
+    # Then log, card and page say that they are missing, and why
+    assert "WITHOUT THE CANDIDATE trees: LightGBM cannot be loaded here" in caplog.text
+    for name in ("card.md", "report.html"):
+        assert "WITHOUT trees: LightGBM cannot be loaded here" in (folders.output / name).read_text()
+
+
+def test_every_kind_of_candidate_takes_part(run: Run, two_hosts: list[Path], tmp_path: Path) -> None:
+    # Given a contest of all candidates, each made quickly
+    def all_of_them(model: Model) -> Model:
+        quick = Optimise(students=(8,), epochs=2, trees=20, draws=20, rounds=3)
+        return replace(model, optimise=quick)
+
+    folders = job_folder(tmp_path, run, two_hosts[0] / "model")
+    # When it is held
+    package(request(run, all_of_them), folders)
+    # Then each has learnt what there is to learn, and agrees with its own model
+    contest = read_json(folders.output / "contest.json")
+    found = {candidate["name"]: candidate for candidate in contest["candidates"]}
+    assert set(found) == {"teacher", "distilled-8", "pruned", "int8-dynamic", "int8-static", "trees"}
+    assert contest["absent"] == {}
+    for name, candidate in found.items():
+        assert candidate["metrics"]["auc"] > 0.75, name
+        assert candidate["parity"] < (0.1 if name.startswith("int8") else 1e-5), name
+
+
 def test_packaging_again_gives_the_same_bytes_and_ties_with_itself_as_champion(
     bundle: Path, run: Run, two_hosts: list[Path], tmp_path: Path
 ) -> None:
@@ -140,15 +237,16 @@ def test_packaging_again_gives_the_same_bytes_and_ties_with_itself_as_champion(
 def test_a_bundle_beyond_its_budget_is_refused(run: Run, two_hosts: list[Path], tmp_path: Path) -> None:
     # Given a contract that allows less size and less difference than there is
     def tighten(model: Model) -> Model:
-        return replace(model, budget=replace(model.budget, bytes=100, parity=1e-12))
+        return replace(only_the_teacher(model), budget=replace(model.budget, bytes=100, parity=1e-12))
 
     folders = job_folder(tmp_path, run, two_hosts[0] / "model")
     # When the model is packaged
     assert not package(request(run, tighten), folders).passed
-    # Then the verdict gives both reasons and there is no layer to release
+    # Then the verdict gives both reasons, after the contest's own, and there is no layer to release
     verdict = read_json(folders.output / "verdict.json")
     assert not verdict["passed"]
-    assert len(verdict["reasons"]) == 2
+    assert verdict["reasons"][0].startswith("no candidate kept every budget; the best, ")
+    assert len(verdict["reasons"]) == 3
     assert sorted(file.name for file in folders.output.iterdir()) == [n for n in BUNDLE if n != "layer.zip"]
     assert "**The gate refused it.**" in (folders.output / "card.md").read_text()
 

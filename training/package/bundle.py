@@ -11,8 +11,12 @@ from training.package.archive import write_tar_gz, write_zip
 from training.package.card import write_card
 from training.package.gate import Champion, Verdict
 from training.package.manifest import Subject, describe
+from training.package.report import write_report
 
-_TOLERANCE = 1e-4  # what a release's check may be off: hosts differ in how they add floats up
+_TOLERANCE = 1e-4
+"""What a release's check may be off: hosts differ in how they add floats up."""
+_QUANTISED_TOLERANCE = 0.02
+"""The same for 8-bit graphs: a value on the border between two steps may fall to either side."""
 
 
 def write_bundle(folder: Path, subject: Subject, verdict: Verdict, champion: Champion | None) -> None:
@@ -25,6 +29,8 @@ def write_bundle(folder: Path, subject: Subject, verdict: Verdict, champion: Cha
         "card.md": write_card(subject, verdict, champion).encode(),
         "release.json": _json(release(subject)),
         "verdict.json": _json(judgement(subject, verdict, champion)),
+        "contest.json": _json(subject.contest.as_json()),
+        "report.html": write_report(subject).encode(),
     }
     for name, content in files.items():
         (folder / name).write_bytes(content)
@@ -36,12 +42,13 @@ def write_bundle(folder: Path, subject: Subject, verdict: Verdict, champion: Cha
 def release(subject: Subject) -> dict[str, Any]:
     """Return the request that a release sends to the function, and the answers it must get."""
     records = [dict(record) for record in subject.contract.examples]
+    quantised = subject.contest.winner.candidate.quantised
     return {
         "model": subject.contract.name,
         "version": subject.version,
         "request": json.dumps({"records": records}),
         "probabilities": list(subject.probabilities),
-        "tolerance": _TOLERANCE,
+        "tolerance": _QUANTISED_TOLERANCE if quantised else _TOLERANCE,
     }
 
 
@@ -53,6 +60,7 @@ def judgement(subject: Subject, verdict: Verdict, champion: Champion | None) -> 
         for name, value in measured.as_json().items()
     }
     metrics |= {"parity": subject.parity.max_abs_difference, "bytes": subject.graphs.bytes}
+    metrics |= {"test_reads": subject.test_reads}
     return {
         "passed": verdict.passed,
         "reasons": [*verdict.reasons, *verdict.remarks],

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from training.package.gate import Champion, Verdict
 from training.package.manifest import Subject
+from training.package.standing import HEADER, cells, summary, times
+from training.package.table import markdown
 from training.train.metrics import Metrics
 
 
@@ -15,6 +16,7 @@ def write_card(subject: Subject, verdict: Verdict, champion: Champion | None) ->
     sections = (
         _head(subject, verdict),
         _quality(subject, champion),
+        _contest(subject),
         _features(subject),
         _examples(subject),
         _origin(subject),
@@ -45,12 +47,12 @@ def _quality(subject: Subject, champion: Champion | None) -> str:
     if champion is not None and champion.test is not None:
         rows[f"champion {champion.version}, test"] = champion.test
     header = ("on", "rows", "AUC", "log loss", "Brier score", "calibration error")
-    table = _table(header, (_metrics(name, metrics) for name, metrics in rows.items()))
+    table = markdown(header, (_metrics(name, metrics) for name, metrics in rows.items()))
     model = subject.contract.model
     return (
-        f"## Quality\n\n{table}\n\nThe contract asks for a test AUC of {model.floor.auc} or more. The graph "
-        f"differs from the torch model by at most {subject.parity.max_abs_difference:.2g} on "
-        f"{subject.parity.rows} rows."
+        f"## Quality\n\n{table}\n\nThe contract asks for a test AUC of {model.floor.auc} or more. The graphs "
+        f"differ from their model by at most {subject.parity.max_abs_difference:.2g} on "
+        f"{subject.parity.rows} rows. The test split was read {times(subject.test_reads)}."
     )
 
 
@@ -59,13 +61,30 @@ def _metrics(name: str, metrics: Metrics) -> list[str]:
     return [name, str(metrics.rows), *(f"{value:.4f}" for value in values)]
 
 
+def _contest(subject: Subject) -> str:
+    contest = subject.contest
+    table = markdown(HEADER, (cells(contest, entry) for entry in contest.entries))
+    made = [f"{entry.name}: {entry.candidate.made}" for entry in contest.entries]
+    return "\n".join(
+        [
+            "## Contest",
+            "",
+            "Measured on the validation split, one thread, in turns; `report.html` has the pictures.",
+            *_bullets(summary(contest)),
+            "",
+            table,
+            *_bullets(made),
+        ]
+    )
+
+
 def _features(subject: Subject) -> str:
     used = {*subject.encoding.number_names, *subject.encoding.category_names}
     rows = [
         [name, feature.kind, feature.unit, feature.meaning, "yes" if name in used else "no"]
         for name, feature in subject.contract.features.items()
     ]
-    return "## Features\n\n" + _table(("feature", "kind", "unit", "meaning", "used"), rows)
+    return "## Features\n\n" + markdown(("feature", "kind", "unit", "meaning", "used"), rows)
 
 
 def _examples(subject: Subject) -> str:
@@ -73,7 +92,7 @@ def _examples(subject: Subject) -> str:
         [", ".join(f"{name} {value}" for name, value in record.items()), f"{probability:.4f}"]
         for record, probability in zip(subject.contract.examples, subject.probabilities, strict=True)
     )
-    return "## Examples\n\n" + _table(("record", "probability"), rows)
+    return "## Examples\n\n" + markdown(("record", "probability"), rows)
 
 
 def _origin(subject: Subject) -> str:
@@ -86,11 +105,4 @@ def _origin(subject: Subject) -> str:
         ["git commit", subject.git_commit],
         *([file, f"{len(content)} bytes"] for file, content in subject.graphs.files.items()),
     )
-    return "## Where it comes from\n\n" + _table(("what", "which"), rows)
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(
-        "| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines
-    )
+    return "## Where it comes from\n\n" + markdown(("what", "which"), rows)

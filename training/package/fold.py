@@ -1,114 +1,145 @@
-"""The model rearranged for one record: whatever is linear before the first bend becomes one multiplication.
+"""The model rearranged for one record: fewer steps, since each costs more than the numbers in it.
 
-Scaling, bends and the first layer are one matrix over values cut to [0, 1]; embeddings times the first
-layer are a table of what each slot adds to it. For many records the plain order is faster: a table row
-for each record and category costs more memory traffic than the small embedding.
+All that stands before the first layer becomes one cut to [0, 1] and one multiplication: a scaled number is
+such a cut value, a bend is one, a flag is one, and a slot is the sum of the steps up to it. For many records
+the plain order is faster, because the cut values are many.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from training.train.model import FAR, Categories, Numbers, Tabular
 
+MOST_STEPS = 512
+"""With more slots than this, looking up a table's rows is faster than so many steps, and more exact."""
+_HUGE, _TINY = 3e38, 1e-30
+"""What stands for a missing number in its flag, and the factor that makes it 1 and any other number 0."""
+
 
 class Folded(nn.Module):
     """Log-odds [N] from ``rows`` [N, n + c]; equal to the model's up to rounding."""
 
+    column: Tensor
+    fill: Tensor
+    scale: Tensor
+    shift: Tensor
+    weight: Tensor
+    bias: Tensor
+
     def __init__(self, model: Tabular) -> None:
         super().__init__()
         first, self._rest = model.layers()
-        self.numbers = None if model.numbers is None else _Numbers(model.numbers, first)
-        self.categories = None if model.categories is None else _Categories(model.categories, first)
-        self.register_buffer("bias", _bias(model.numbers, first))
-
-    bias: Tensor
+        self.table: _Table | None = None
+        parts = list(_of_numbers(model.numbers, first)) if model.numbers is not None else []
+        if model.categories is not None:
+            tables = _tables(model.categories, first)
+            if sum(map(len, tables)) <= MOST_STEPS:
+                parts += [_steps(table, model.columns - len(tables) + at) for at, table in enumerate(tables)]
+            else:
+                self.table = _Table(model.categories, tables)
+        self._keep(parts, first)
 
     def forward(self, rows: Tensor) -> Tensor:
         """Add up what every column gives to the first layer, and go on as the model does."""
         hidden = self.bias
-        if self.numbers is not None:
-            hidden = self.numbers(rows) + hidden
-        if self.categories is not None:
-            hidden = self.categories(rows) + hidden
+        if len(self.column):
+            raw = rows.index_select(1, self.column)
+            filled = torch.where(torch.isnan(raw), self.fill, raw)
+            cut = (filled * self.scale + self.shift).clamp(0, 1)
+            hidden = nn.functional.linear(cut, self.weight, self.bias)
+        if self.table is not None:
+            hidden = self.table(rows) + hidden
         odds: Tensor = self._rest(hidden)
         return odds.squeeze(1)
 
+    def _keep(self, parts: list[_Part], first: nn.Linear) -> None:
+        """Keep ``parts`` side by side; the shares of the bias are added up."""
+        empty = torch.zeros(0)
+        for name in ("column", "fill", "scale", "shift"):
+            joined = torch.cat([getattr(part, name) for part in parts]) if parts else empty
+            self.register_buffer(name, joined if name == "column" else joined.float())
+        weight = torch.cat([part.weight for part in parts]).T if parts else torch.zeros(first.out_features, 0)
+        self.register_buffer("weight", weight.float().contiguous())
+        bias = first.bias.detach().double()
+        self.register_buffer("bias", torch.stack([bias, *(part.bias for part in parts)]).sum(0).float())
 
-class _Numbers(nn.Module):
-    """What the numbers give to the first layer: one matrix over values in [0, 1]."""
+
+@dataclass(frozen=True)
+class _Part:
+    """K cut values: raw[column] · scale + shift, ``fill`` where missing, times ``weight`` [K, hidden].
+
+    ``bias`` [hidden] is what they give besides.
+    """
 
     column: Tensor
-    median: Tensor
-    gaps: Tensor
+    fill: Tensor
     scale: Tensor
     shift: Tensor
     weight: Tensor
-
-    def __init__(self, numbers: Numbers, first: nn.Linear) -> None:
-        super().__init__()
-        count, bends = len(numbers.median), numbers.bend_of
-        column = torch.cat([torch.arange(count), bends])
-        # A scaled number in [-FAR, FAR] is 2 FAR times a value in [0, 1], less FAR.
-        scale = torch.cat([1 / (2 * FAR * numbers.std.double()), 1 / numbers.bend_length.double()])
-        start = torch.cat([numbers.mean.double() - FAR * numbers.std.double(), numbers.bend_start.double()])
-        self.register_buffer("column", column)
-        self.register_buffer("median", numbers.median[column])
-        self.register_buffer("gaps", numbers.gaps)
-        self.register_buffer("scale", scale.float())
-        self.register_buffer("shift", (-start * scale).float())
-        self.register_buffer("weight", _weight(numbers, first))
-
-    def forward(self, rows: Tensor) -> Tensor:
-        """Return [N, hidden]."""
-        raw = rows.index_select(1, self.column)
-        missing = torch.isnan(raw)
-        cut = (torch.where(missing, self.median, raw) * self.scale + self.shift).clamp(0, 1)
-        if len(self.gaps):
-            cut = torch.cat([cut, missing.index_select(1, self.gaps).to(torch.float32)], dim=1)
-        return cut @ self.weight
+    bias: Tensor
 
 
-class _Categories(nn.Module):
-    """What the categories give to the first layer: a table's row for each slot, added up."""
+def _of_numbers(numbers: Numbers, first: nn.Linear) -> Iterator[_Part]:
+    """Yield scaled numbers, flags and bends, in the order of the first layer's weights."""
+    weight = first.weight.detach().double().T
+    median, nothing = numbers.median.double(), torch.zeros(first.out_features).double()
+    mean, std = numbers.mean.double(), numbers.std.double()
+    every, flagged = torch.arange(len(median)), numbers.gaps
+    scaled = weight[: len(every)]
+    # A scaled number in [-FAR, FAR] is 2 FAR times a value in [0, 1], less FAR.
+    scale = 1 / (2 * FAR * std)
+    yield _Part(every, median, scale, (FAR * std - mean) * scale, scaled * 2 * FAR, -FAR * scaled.sum(0))
+    ones = torch.ones(len(flagged)).double()
+    flags = weight[len(every) : len(every) + len(flagged)]
+    yield _Part(flagged, ones * _HUGE, ones * _TINY, ones * 0, flags, nothing)
+    bent, scale = numbers.bend_of, 1 / numbers.bend_length.double()
+    bends = weight[len(every) + len(flagged) : numbers.width]
+    yield _Part(bent, median[bent], scale, -numbers.bend_start.double() * scale, bends, nothing)
 
-    column: Tensor
+
+def _tables(categories: Categories, first: nn.Linear) -> list[Tensor]:
+    """Return for each category what its slots give to the first layer, [slots, hidden]."""
+    size, starts = categories.table.embedding_dim, categories.offsets.tolist()
+    weight = first.weight.detach().double()[:, -len(starts) * size :].reshape(-1, len(starts), size)
+    embedded = categories.table.weight.detach().double()
+    ends = [*starts[1:], len(embedded)]
+    return [
+        embedded[start:end] @ weight[:, at].T
+        for at, (start, end) in enumerate(zip(starts, ends, strict=True))
+    ]
+
+
+def _steps(table: Tensor, column: int) -> _Part:
+    """Return ``table`` [slots, hidden] as a sum of steps: a slot takes its own and those of all below."""
+    slots = torch.arange(1, len(table)).double()
+    return _Part(
+        column=torch.full((len(slots),), column),
+        fill=slots * 0,
+        scale=slots * 0 + 1,
+        shift=1 - slots,
+        weight=table[1:] - table[:-1],
+        bias=table[0],
+    )
+
+
+class _Table(nn.Module):
+    """What slots give to the first layer, [N, hidden] from ``rows`` [N, n + c], looked up and added."""
+
     offsets: Tensor
-    table: Tensor
+    rows: Tensor
 
-    def __init__(self, categories: Categories, first: nn.Linear) -> None:
+    def __init__(self, categories: Categories, tables: list[Tensor]) -> None:
         super().__init__()
-        offsets, size = categories.offsets, categories.table.embedding_dim
-        count = len(offsets)
-        weight = first.weight.detach().double()[:, -count * size :].reshape(-1, count, size)
-        ends = [*offsets.tolist()[1:], len(categories.table.weight)]
-        embedded = categories.table.weight.detach().double()
-        parts = [
-            embedded[start:end] @ weight[:, column].T
-            for column, (start, end) in enumerate(zip(offsets.tolist(), ends, strict=True))
-        ]
-        self.count = count
-        self.register_buffer("offsets", offsets.float())
-        self.register_buffer("table", torch.cat(parts).float())
+        self._count = len(tables)
+        self.register_buffer("offsets", categories.offsets.float())
+        self.register_buffer("rows", torch.cat(tables).float())
 
     def forward(self, rows: Tensor) -> Tensor:
-        """Return [N, hidden]."""
-        slots = (rows[:, -self.count :] + self.offsets).to(torch.int64)
-        return self.table[slots].sum(1)
-
-
-def _weight(numbers: Numbers, first: nn.Linear) -> Tensor:
-    """Return the first layer's part for numbers as [values, hidden], in the order values are cut."""
-    weight = first.weight.detach().double()[:, : numbers.width].T
-    count, gaps = len(numbers.median), len(numbers.gaps)
-    scaled, flags, bends = weight[:count], weight[count : count + gaps], weight[count + gaps :]
-    return torch.cat([scaled * (2 * FAR), bends, flags]).float()
-
-
-def _bias(numbers: Numbers | None, first: nn.Linear) -> Tensor:
-    """Return the first layer's bias [hidden] with what shifting the scaled numbers took away."""
-    bias = first.bias.detach().double()
-    if numbers is not None:
-        bias = bias - FAR * first.weight.detach().double()[:, : len(numbers.median)].sum(1)
-    return bias.float()
+        """Look up and add."""
+        slots = (rows[:, -self._count :] + self.offsets).to(torch.int64)
+        return nn.functional.embedding(slots, self.rows).sum(1)

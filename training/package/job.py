@@ -16,17 +16,17 @@ from contract.load import workload
 from contract.schema import SPLITS, Contract
 from training.package.archive import unpack
 from training.package.bundle import write_bundle
-from training.package.candidates import Candidate, candidates, choose
-from training.package.champion import read_champion
-from training.package.evaluate import Reader, score_all, torch_score
+from training.package.champion import Incumbent, read_champion
+from training.package.contest import Contest, Entry, hold, readers, worst_parity
+from training.package.evaluate import CountedExamples, Scored, score_all
 from training.package.folders import Folders
 from training.package.gate import Challenger, Verdict, judge
 from training.package.manifest import Snapshot, Subject
-from training.package.scoring import Scorer, inputs_of_encoding
+from training.package.scoring import Scorer
+from training.package.workbench import Workbench
 from training.train.artefact import Trained, read_trained
 from training.train.data import Examples
 from training.train.encoding import ReportError
-from training.train.metrics import Metrics
 
 _log = logging.getLogger(__name__)
 
@@ -63,44 +63,62 @@ def read_request(arguments: Sequence[str]) -> Request:
 
 
 def package(request: Request, folders: Folders) -> Verdict:
-    """Make, measure, judge and write the bundle. Returns the verdict that was written."""
+    """Hold the contest, measure its winner on the test split, judge and write the bundle.
+
+    Returns the verdict that was written.
+    """
     trained = _trained(request, folders)
-    inputs = inputs_of_encoding(trained.encoding)
-    validate, test = (Examples(folders.input("examples"), split) for split in ("validate", "test"))
-    candidate, on_validate = _best(trained, validate)
-    incumbent = read_champion(folders.input("champion"), test.kinds())
-    readers = {
-        "batch": Reader(inputs, Scorer(candidate.graphs.batch)),
-        "single": Reader(inputs, Scorer(candidate.graphs.single)),
-        "torch": Reader(inputs, torch_score(trained.model())),
-        **(incumbent.readers if incumbent else {}),
-    }
-    _log.info("measuring %s on the %d rows of the test split", ", ".join(readers), len(test))
-    scored = score_all(test, readers)
-    parity = max(
-        (scored.parity(graph, "torch") for graph in ("batch", "single")),
-        key=lambda found: found.max_abs_difference,
-    )
-    examples = Scorer(candidate.graphs.batch)(inputs.of_records(request.contract.examples))
-    subject = Subject(
-        contract=request.contract,
-        version=request.run,
-        git_commit=request.git_commit,
-        encoding=trained.encoding,
-        candidate={"name": candidate.recipe},
-        graphs=candidate.graphs,
-        snapshot=read_snapshot(folders.input("reports")),
-        metrics={"validate": on_validate, "test": scored.metrics("batch")},
-        parity=parity,
-        probabilities=[float(f"{p:.9g}") for p in examples],
-    )
-    champion = incumbent.result(scored) if incumbent else None
     model = request.contract.model
-    challenger = Challenger(test=subject.metrics["test"], parity=parity, bytes=candidate.graphs.bytes)
-    verdict = judge(challenger, model.floor, model.budget, champion)
+    train, validate = (Examples(folders.input("examples"), split) for split in ("train", "validate"))
+    bench = Workbench(trained, train, model.optimise)
+    contest = hold(bench, validate, model)
+    test = CountedExamples(folders.input("examples"), "test")
+    incumbent = read_champion(folders.input("champion"), test.kinds())
+    scored = _last_look(contest.winner, bench, test, incumbent)
+    snapshot = read_snapshot(folders.input("reports"))
+    subject = _subject(request, bench, contest, scored=scored, reads=test.reads, snapshot=snapshot)
+    champion = incumbent.result(scored) if incumbent else None
+    verdict = judge(_challenger(subject), model.floor, model.budget, champion)
     write_bundle(folders.output, subject, verdict, champion)
     _report(subject, verdict)
     return verdict
+
+
+def _last_look(winner: Entry, bench: Workbench, test: CountedExamples, incumbent: Incumbent | None) -> Scored:
+    """Let the winner's graphs, the winner's own model and the champion score the test split in one pass."""
+    asked = {**readers([winner.candidate], bench), **(incumbent.readers if incumbent else {})}
+    _log.info("measuring %s on the %d rows of the test split", ", ".join(asked), len(test))
+    return score_all(test, asked)
+
+
+def _subject(
+    request: Request, bench: Workbench, contest: Contest, *, scored: Scored, reads: int, snapshot: Snapshot
+) -> Subject:
+    winner = contest.winner
+    examples = Scorer(winner.candidate.graphs.batch)(bench.inputs.of_records(request.contract.examples))
+    return Subject(
+        contract=request.contract,
+        version=request.run,
+        git_commit=request.git_commit,
+        encoding=bench.trained.encoding,
+        contest=contest,
+        snapshot=snapshot,
+        metrics={"validate": winner.metrics, "test": scored.metrics(f"{winner.name} batch")},
+        parity=worst_parity(scored.parities(winner.name)),
+        test_reads=reads,
+        probabilities=[float(f"{p:.9g}") for p in examples],
+    )
+
+
+def _challenger(subject: Subject) -> Challenger:
+    winner, optimise = subject.contest.winner, subject.contract.model.optimise
+    return Challenger(
+        test=subject.metrics["test"],
+        parity=subject.parity,
+        bytes=winner.bytes,
+        quantised_parity=optimise.quantised_parity if winner.candidate.quantised else None,
+        obstacle=subject.contest.obstacle,
+    )
 
 
 def read_snapshot(reports: Path) -> Snapshot:
@@ -130,18 +148,6 @@ def _trained(request: Request, folders: Folders) -> Trained:
             f"{request.contract.sha256[:12]}; train again, so that bundle and model keep the same promise"
         )
     return trained
-
-
-def _best(trained: Trained, validate: Examples) -> tuple[Candidate, Metrics]:
-    inputs = inputs_of_encoding(trained.encoding)
-    measured = []
-    for candidate in candidates(trained):
-        reader = Reader(inputs, Scorer(candidate.graphs.batch))
-        metrics = score_all(validate, {"batch": reader}).metrics("batch")
-        _log.info("candidate %s: %d bytes, %s", candidate.recipe, candidate.graphs.bytes, metrics)
-        measured.append((candidate, metrics))
-    best = choose(measured)
-    return best, next(metrics for candidate, metrics in measured if candidate is best)
 
 
 def _report(subject: Subject, verdict: Verdict) -> None:

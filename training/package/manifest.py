@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from contract.schema import Contract, Feature, Split
+from training.package.contest import Contest, Entry
 from training.package.gate import Parity
 from training.package.graphs import Graphs
 from training.train.encoding import Encoding
@@ -31,20 +32,25 @@ class Snapshot:
 class Subject:
     """What a manifest and a card describe.
 
-    ``candidate`` tells which of the graphs made of one model these are. ``probabilities`` are the graph's
-    answers to the contract's examples, in their order.
+    ``contest`` tells which graphs were chosen, ``test_reads`` how often the test split was read until then.
+    ``probabilities`` are the graph's answers to the contract's examples, in their order.
     """
 
     contract: Contract
     version: str
     git_commit: str
     encoding: Encoding
-    candidate: Mapping[str, Any]
-    graphs: Graphs
+    contest: Contest
     snapshot: Snapshot
     metrics: Mapping[str, Metrics]
     parity: Parity
+    test_reads: int
     probabilities: Sequence[float]
+
+    @property
+    def graphs(self) -> Graphs:
+        """Return the graphs that the bundle carries."""
+        return self.contest.winner.candidate.graphs
 
 
 def describe(subject: Subject) -> dict[str, Any]:
@@ -70,7 +76,7 @@ def describe(subject: Subject) -> dict[str, Any]:
         "examples": _examples(subject),
         "contract_sha256": contract.sha256,
         "git_commit": subject.git_commit,
-        "candidate": dict(subject.candidate),
+        "candidate": _candidate(subject.contest.winner),
         "data": _data(subject.snapshot),
         "metrics": {split: metrics.as_json() for split, metrics in subject.metrics.items()},
         "parity": asdict(subject.parity),
@@ -80,6 +86,12 @@ def describe(subject: Subject) -> dict[str, Any]:
             for name, content in sorted(subject.graphs.files.items())
         },
     }
+
+
+def _candidate(winner: Entry) -> dict[str, Any]:
+    """Return what won. Microseconds are left out: they differ from one measurement to the next."""
+    chosen = winner.candidate
+    return {"name": chosen.name, "made": chosen.made, "quantised": chosen.quantised}
 
 
 def _data(snapshot: Snapshot) -> dict[str, Any]:

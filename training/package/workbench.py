@@ -1,0 +1,98 @@
+"""What recipes work with: the teacher, its graphs, and training rows, each made when first asked for."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from contract.schema import Optimise
+from training.package.candidate import Score
+from training.package.evaluate import torch_score
+from training.package.export import export
+from training.package.graphs import Graphs
+from training.package.scoring import Inputs, inputs_of_encoding
+from training.train.artefact import Trained
+from training.train.data import LABEL, Examples, Rows, number_matrix
+from training.train.model import Tabular
+
+_log = logging.getLogger(__name__)
+_AT_ONCE = 8192
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """A trained teacher and the training split it was trained on."""
+
+    trained: Trained
+    train: Examples
+    settings: Optimise
+
+    @cached_property
+    def teacher(self) -> Tabular:
+        """The teacher, in evaluation mode."""
+        return self.trained.model()
+
+    @cached_property
+    def graphs(self) -> Graphs:
+        """The teacher's own graphs."""
+        return export(self.teacher)
+
+    @cached_property
+    def score(self) -> Score:
+        """The teacher as one that scores rows."""
+        return torch_score(self.teacher)
+
+    @cached_property
+    def inputs(self) -> Inputs:
+        """The teacher's inputs, which every candidate shares."""
+        return inputs_of_encoding(self.trained.encoding)
+
+    @cached_property
+    def matrix(self) -> NDArray[np.float32]:
+        """Training rows [N, n + c], evenly spread where the split has more than the settings allow."""
+        return self._learnt[0]
+
+    @cached_property
+    def labels(self) -> NDArray[np.float32]:
+        """Their labels [N]."""
+        return self._learnt[1]
+
+    @cached_property
+    def rows(self) -> Rows:
+        """The same rows as torch models take them."""
+        count = len(self.inputs.numbers)
+        return Rows(
+            torch.from_numpy(self.matrix[:, :count].copy()),
+            torch.from_numpy(self.matrix[:, count:].astype(np.int64)),
+            torch.from_numpy(self.labels),
+        )
+
+    @cached_property
+    @torch.inference_mode()
+    def odds(self) -> Tensor:
+        """What the teacher says of these rows: log-odds [N]."""
+        _log.info("asking the teacher about %d training rows", len(self.rows))
+        parts = [self.rows.take(slice(at, at + _AT_ONCE)) for at in range(0, len(self.rows), _AT_ONCE)]
+        return torch.cat([self.teacher(part.numbers, part.categories) for part in parts])
+
+    @cached_property
+    def _learnt(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        stride = -(-len(self.train) // self.settings.rows)
+        _log.info("reading every %s of %d training rows", _nth(stride), len(self.train))
+        rows, labels, at = [], [], 0
+        for batch in self.train.batches([*self.inputs.names, LABEL]):
+            kept = slice(-at % stride, None, stride)
+            rows.append(self.inputs.of_batch(batch)[kept])
+            labels.append(number_matrix(batch, [LABEL])[kept, 0])
+            at += batch.num_rows
+        return np.concatenate(rows), np.concatenate(labels)
+
+
+def _nth(stride: int) -> str:
+    return "one" if stride == 1 else f"{stride}th"
