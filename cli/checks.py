@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from cli import leftovers
 from cli.errors import explain
 
 if TYPE_CHECKING:
@@ -211,6 +212,16 @@ def which(name: str) -> Path | None:
     return Path(found) if found else None
 
 
+def fixed_names(session: Session) -> Checks:
+    """Whether an earlier environment of this name left what a new deploy would collide with."""
+    found = leftovers.leftovers(session)
+    if not found:
+        yield Check("names", "ok", "nothing of an earlier deployment is in the way")
+        return
+    named = ", ".join(f"{each.kind} {each.name}" for each in found)
+    yield Check("names", "fail", f"left by an earlier deployment: {named}", leftovers.remedy(session, found))
+
+
 HERE = {"programs": programs, "cdk": cdk_program}
 LOCAL = {**HERE, "local environment": emulator}
 ACCOUNT = {
@@ -219,6 +230,7 @@ ACCOUNT = {
     "instances": sagemaker_quotas,
     "API Gateway log role": gateway_role,
     "Glue": glue_answers,
+    "names": fixed_names,
 }
 
 

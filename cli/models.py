@@ -114,17 +114,25 @@ def champion(session: Session) -> dict[str, Any]:
 
     Raises `CliError` where the parameter holds no whole pointer: Release alone should write it.
     """
+    pointer = recorded(session)
+    if pointer and (missing := [key for key in POINTER if not isinstance(pointer.get(key), str)]):
+        where = f"the parameter {session.settings.parameter(session.workload, 'champion')}"
+        raise CliError(f"it lacks {', '.join(missing)}: {json.dumps(pointer)[:200]}", where, SPOILED)
+    return pointer
+
+
+def recorded(session: Session) -> dict[str, Any]:
+    """Read what the champion's parameter holds, whole or not.
+
+    Raises `CliError` where that is no JSON object.
+    """
     ssm = session.client("ssm")
     name = session.settings.parameter(session.workload, "champion")
     try:
         text = ssm.get_parameter(Name=name)["Parameter"]["Value"]
     except ssm.exceptions.ParameterNotFound:
         return {}
-    where = f"the parameter {name}"
     try:
-        pointer = dict(json.loads(text))
+        return dict(json.loads(text))
     except (TypeError, ValueError) as error:
-        raise CliError(f"it is no JSON object: {text[:200]}", where, SPOILED) from error
-    if pointer and (missing := [key for key in POINTER if not isinstance(pointer.get(key), str)]):
-        raise CliError(f"it lacks {', '.join(missing)}: {text[:200]}", where, SPOILED)
-    return pointer
+        raise CliError(f"it is no JSON object: {text[:200]}", f"the parameter {name}", SPOILED) from error

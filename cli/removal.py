@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cli.errors import CliError
-from cli.models import champion
+from cli.models import recorded
 
 if TYPE_CHECKING:
     from cli.session import Session
@@ -69,7 +69,7 @@ def remove_versions(session: Session, function: str) -> int:
 def remove_layers(session: Session) -> int:
     """Delete the layer versions that releases have published."""
     client = session.client("lambda")
-    arn = champion(session).get("layer", "")
+    arn = recorded(session).get("layer", "")
     if not arn:
         return 0
     name = arn.split(":")[6]

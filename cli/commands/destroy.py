@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from cli import removal
+from cli import leftovers, removal
 from cli.console import Voice
 from cli.deployment import destroy_stacks
 from cli.errors import CliError
@@ -37,6 +37,19 @@ def destroy(*, env: str | None = None, yes: bool = False) -> None:
     clear_buckets(here, voice)
     destroy_stacks(here, voice)
     voice.say(f"the environment {here.env} is gone")
+    tell_what_stays(here, voice)
+
+
+def tell_what_stays(here: Session, voice: Voice) -> None:
+    """List what was retained under names that a new deploy needs, and how it gets past them."""
+    if not here.settings.retain:
+        return
+    with voice.busy("looking for what is retained"):
+        found = leftovers.leftovers(here)
+    for each in found:
+        voice.say(f"retained: {each.kind} {each.name}")
+    if found:
+        voice.say(f"before a new deploy: {leftovers.remedy(here, found)}")
 
 
 def check_protection(here: Session, found: Mapping[str, Stack]) -> None:

@@ -171,7 +171,9 @@ def test_what_releases_made_goes_before_the_stacks(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(destroy, "clear_buckets", lambda here, voice: done.append("buckets"))
     monkeypatch.setattr(destroy, "destroy_stacks", lambda here, voice: done.append("stacks"))
     assert main.run(["destroy", "--env", "dev", "--yes"]) == 0
-    assert done == ["clear flights", "buckets", "stacks"]
+    assert done == ["clear flights", "buckets", "stacks"], (
+        "and nothing of dev is retained, so nothing is said"
+    )
 
 
 def test_nothing_is_removed_while_a_run_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,93 @@
+"""What an environment's stacks have left behind, and a new deploy would collide with.
+
+An environment that retains its data keeps tables, log groups and model package groups when its stacks are
+destroyed. Their names are fixed, so CloudFormation cannot make them again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cli.outputs import Stack, stack_names, stacks
+
+if TYPE_CHECKING:
+    from cli.session import Session
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """A resource that belongs to no stack: its kind, its name, and the command that removes it."""
+
+    kind: str
+    name: str
+    removal: str
+
+
+def leftovers(session: Session) -> list[Leftover]:
+    """List what is left behind of every workload whose stacks are not all deployed."""
+    found: list[Leftover] = []
+    for workload in session.settings.workloads:
+        # The session itself where it will do: it has made its clients already.
+        here = session if workload == session.workload else dataclasses.replace(session, workload=workload)
+        deployed = stacks(here)
+        if set(deployed) == set(stack_names(here)):
+            continue
+        if "registry" not in deployed:
+            found += [*_table(here), *_group(here)]
+        found += _log_groups(here, deployed)
+    return found
+
+
+def _table(session: Session) -> Iterator[Leftover]:
+    client, name = session.client("dynamodb"), session.settings.name(session.workload, "releases")
+    try:
+        client.describe_table(TableName=name)
+    except client.exceptions.ResourceNotFoundException:
+        return
+    unprotect = f"aws dynamodb update-table --table-name {name} --no-deletion-protection-enabled"
+    yield Leftover("table", name, f"{unprotect} && aws dynamodb delete-table --table-name {name}")
+
+
+def _group(session: Session) -> Iterator[Leftover]:
+    client, name = session.client("sagemaker"), session.settings.name(session.workload)
+    listed = client.list_model_package_groups(NameContains=name, MaxResults=100)
+    if name in [each["ModelPackageGroupName"] for each in listed["ModelPackageGroupSummaryList"]]:
+        command = f"aws sagemaker delete-model-package-group --model-package-group-name {name}"
+        yield Leftover("model package group", name, command)
+
+
+def _log_groups(session: Session, deployed: dict[str, Stack]) -> Iterator[Leftover]:
+    client = session.client("logs")
+    owned = _owned_log_groups(session, [stack["StackName"] for stack in deployed.values()])
+    pages = client.get_paginator("describe_log_groups")
+    for prefix in (
+        session.settings.logs(session.workload, ""),
+        f"/aws/vendedlogs/states/{session.settings.name(session.workload)}-",
+    ):
+        for page in pages.paginate(logGroupNamePrefix=prefix):
+            for name in (each["logGroupName"] for each in page["logGroups"]):
+                if name not in owned:
+                    yield Leftover("log group", name, f"aws logs delete-log-group --log-group-name {name}")
+
+
+def _owned_log_groups(session: Session, names: Sequence[str]) -> set[str]:
+    pages = session.client("cloudformation").get_paginator("list_stack_resources")
+    return {
+        each["PhysicalResourceId"]
+        for name in names
+        for page in pages.paginate(StackName=name)
+        for each in page["StackResourceSummaries"]
+        if each["ResourceType"] == "AWS::Logs::LogGroup"
+    }
+
+
+def remedy(session: Session, found: Sequence[Leftover]) -> str:
+    """Say how a new deploy gets past ``found``: by taking them over, where they are retained, or without."""
+    commands = "; ".join(each.removal for each in found)
+    if not session.settings.retain:
+        return f"remove them: {commands}"
+    take = f"cdk deploy -c env={session.env} --all --import-existing-resources"
+    return f"let the new stacks take them over: {take}; or, if nobody needs them, remove them: {commands}"
