@@ -1,9 +1,14 @@
-"""How a student learns from a teacher: a short loop on one host, on all of its cores."""
+"""How a student learns from a teacher: a short loop on one thread.
+
+A student's matrices are small: to share them among threads costs more than it saves, and the order in which
+threads add up would make the result depend on how many cores a host has.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -38,20 +43,37 @@ def learn(student: Tabular, rows: Rows, odds: Tensor, plan: Plan, name: str) -> 
     the temperature T and scaled by T². Source: Hinton, Vinyals and Dean, "Distilling the Knowledge in a
     Neural Network", 2015, section 2.
     """
+    with _one_thread():
+        _fit(student, rows, odds, plan, Progress(f"{name}, steps", _steps(len(rows), plan) * plan.epochs))
+    return student.eval()
+
+
+def _fit(student: Tabular, rows: Rows, odds: Tensor, plan: Plan, progress: Progress) -> None:
     torch.manual_seed(plan.seed)
     optimiser = torch.optim.AdamW(student.parameters(), plan.peak, weight_decay=plan.weight_decay)
-    steps = math.ceil(len(rows) / plan.batch_rows)
-    progress = Progress(f"{name}, steps", steps * plan.epochs)
     student.train()
     for step, chosen in enumerate(_batches(len(rows), plan)):
         for group in optimiser.param_groups:
-            group["lr"] = learning_rate(step, steps * plan.epochs, plan.peak)
+            group["lr"] = learning_rate(step, _steps(len(rows), plan) * plan.epochs, plan.peak)
         loss = _loss(student, rows.take(chosen), odds[chosen], plan.temperature)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         progress.tell(step + 1)
-    return student.eval()
+
+
+def _steps(rows: int, plan: Plan) -> int:
+    return math.ceil(rows / plan.batch_rows)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _batches(rows: int, plan: Plan) -> Iterator[Tensor]:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 
 _WIDTH, _HEIGHT = 560, 360
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 24, 16, 52
 _AIR = 0.12  # share of an axis left free at each end
 _TICKS = (1, 2, 5)
+_CLOSE_TICKS = (1, 1.5, 2, 3, 4, 5, 7)
+"""The same where the axis spans less than a decade."""
 _LINE = 13  # height of a line of text
+_LETTER = 6.8  # width of a letter, a little more than most fonts take
+_MARK = 5  # radius
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +57,8 @@ def draw(points: Sequence[Point], title: str, axis: str) -> str:
         *_value_axis(points, up),
         _steps(frontier(points), across, up),
         *(_whisker(x, up(point.low), up(point.high)) for point, (x, _) in zip(points, place, strict=True)),
-        *(_mark(point, x, y) for point, (x, y) in zip(points, place, strict=True)),
         *_names(points, place),
+        *(_mark(point, x, y) for point, (x, y) in zip(points, place, strict=True)),
         "</svg>",
     ]
     return "\n".join(parts)
@@ -72,7 +76,8 @@ def _scale(low: float, high: float, pixels: tuple[float, float]) -> Scale:
 def _cost_axis(points: Sequence[Point], across: Scale, axis: str) -> list[str]:
     least, most = (bound(point.cost for point in points) for bound in (min, max))
     decades = range(math.floor(math.log10(least)) - 1, math.ceil(math.log10(most)) + 1)
-    ticks = [digit * 10.0**power for power in decades for digit in _TICKS]
+    digits = _TICKS if most >= 10 * least else _CLOSE_TICKS
+    ticks = [digit * 10.0**power for power in decades for digit in digits]
     shown = [tick for tick in ticks if _LEFT <= across(math.log10(tick)) <= _WIDTH - _RIGHT]
     bottom = _HEIGHT - _BOTTOM
     lines = [
@@ -130,24 +135,45 @@ def _mark(point: Point, x: float, y: float) -> str:
     kind = "chosen" if point.chosen else "refused" if point.refused else "good"
     ring = f'<circle class="ring" cx="{x:.1f}" cy="{y:.1f}" r="10"/>' if point.chosen else ""
     title = f"<title>{escape(point.name)}: AUC {point.value:.4f}, {_short(point.cost)}</title>"
-    return f'{ring}<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="5">{title}</circle>'
+    return f'{ring}<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="{_MARK}">{title}</circle>'
 
 
 def _names(points: Sequence[Point], place: Sequence[tuple[float, float]]) -> list[str]:
-    """Write each name beside its mark, on the side with room, moved down until it covers no other name."""
-    taken: list[tuple[float, float, float]] = []
+    """Write each name below its mark's height, clear of the frontier, where it covers no mark and no name."""
+    taken = [_Box(x - _MARK, x + _MARK, y - _MARK, y + _MARK) for x, y in place]
     written = []
     for point, (x, y) in sorted(zip(points, place, strict=True), key=lambda pair: pair[1][1]):
-        length = 6.6 * len(point.name)
-        right = x + 14 + length < _WIDTH - _RIGHT
-        start = x + 14 if right else x - 14 - length
-        line = y + 4
-        while any(
-            abs(line - other) < _LINE and start < end and first < start + length
-            for first, end, other in taken
-        ):
-            line += 2
-        taken.append((start, start + length, line))
+        length = _LETTER * len(point.name)
+        right = x + 10 + length < _WIDTH - _RIGHT
+        start = x + 10 if right else x - 10 - length
+        box = _Box(start, start + length, y + 2, y + 2 + _LINE)
+        while any(box.covers(other) for other in taken):
+            box = replace(box, top=box.top + 2, bottom=box.bottom + 2)
+        taken.append(box)
         weight = ' class="name"' if point.chosen else ""
-        written.append(f'<text x="{start:.1f}" y="{line:.1f}"{weight}>{escape(point.name)}</text>')
+        edge = box.left - 1 if right else box.right + 1
+        written.append(
+            f'<line class="leader" x1="{x:.1f}" x2="{edge:.1f}" y1="{y:.1f}" y2="{box.middle:.1f}"/>'
+        )
+        written.append(f'<text x="{start:.1f}" y="{box.bottom - 1:.1f}"{weight}>{escape(point.name)}</text>')
     return written
+
+
+@dataclass(frozen=True)
+class _Box:
+    left: float
+    right: float
+    top: float
+    bottom: float
+
+    @property
+    def middle(self) -> float:
+        return (self.top + self.bottom) / 2
+
+    def covers(self, other: _Box) -> bool:
+        return (
+            self.left < other.right
+            and other.left < self.right
+            and self.top < other.bottom
+            and other.top < self.bottom
+        )

@@ -16,22 +16,23 @@ _STYLE = """
   --good: #2f6fde; --chosen: #c2410c; --refused: #98a2b0; --front: #2f6fde; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6eaf0; --soft: #9aa6b5; --line: #333c48;
   --paper: #12171e; --good: #7aa7ff; --chosen: #ff9d5c; --refused: #66717f; --front: #7aa7ff; } }
-body { margin: 0 auto; padding: 2rem 1.25rem; max-width: 75rem; background: var(--paper); color: var(--ink);
+body { margin: 0 auto; padding: 2rem 1.25rem; max-width: 90rem; background: var(--paper); color: var(--ink);
   font: 15px/1.5 system-ui, sans-serif; }
 h1 { font-size: 1.5rem; margin: 0; } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
 p { margin: .4rem 0; max-width: 60rem; } .soft, figcaption { color: var(--soft); }
 .pictures { display: flex; flex-wrap: wrap; gap: 1.5rem; } figure { flex: 1 1 26rem; margin: 0; }
-svg { width: 100%; height: auto; } svg text { font: 12px system-ui, sans-serif; fill: var(--ink); }
+svg { width: 100%; height: auto; } svg text { font: 12px system-ui, sans-serif; fill: var(--ink);
+  paint-order: stroke; stroke: var(--paper); stroke-width: 4px; stroke-linejoin: round; }
 svg .name { font-weight: 700; fill: var(--chosen); } .grid { stroke: var(--line); }
 .frontier { fill: none; stroke: var(--front); stroke-width: 1.5; stroke-dasharray: 5 4; }
-.whisker { stroke: var(--soft); } .good { fill: var(--good); } .refused { fill: var(--refused); }
+.whisker { stroke: var(--soft); } .leader { stroke: var(--refused); stroke-width: .75; } .good { fill: var(--good); } .refused { fill: var(--refused); }
 .chosen { fill: var(--chosen); } .ring { fill: none; stroke: var(--chosen); stroke-width: 2; }
 .table { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .35rem .6rem; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top;
   white-space: nowrap; }
 th { font-weight: 600; color: var(--soft); white-space: normal; vertical-align: bottom; }
-th:first-child, td:first-child, th:last-child, td:last-child { text-align: left; }
-td:last-child { white-space: normal; min-width: 16rem; }
+th:nth-child(-n+2), td:nth-child(-n+2) { text-align: left; }
+td:nth-child(2) { white-space: normal; min-width: 12rem; }
 tr.chosen-row { font-weight: 600; color: var(--chosen); }
 tr.refused-row { color: var(--soft); }
 """

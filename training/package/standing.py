@@ -9,6 +9,7 @@ from training.package.timing import SIZES
 
 HEADER = (
     "candidate",
+    "verdict",
     "AUC",
     "AUC lost (95 %)",
     "log loss",
@@ -18,7 +19,6 @@ HEADER = (
     "cost",
     "load, ms",
     "parity",
-    "verdict",
 )
 
 
@@ -27,6 +27,7 @@ def cells(contest: Contest, entry: Entry) -> list[str]:
     timing, metrics = entry.timing, entry.metrics
     return [
         entry.name,
+        status(contest, entry),
         f"{metrics.auc:.4f}",
         interval(entry),
         f"{metrics.log_loss:.4f}",
@@ -36,13 +37,14 @@ def cells(contest: Contest, entry: Entry) -> list[str]:
         f"{timing.cost:.2f}",
         f"{timing.load:.1f}",
         f"{entry.parity.max_abs_difference:.1g}",
-        status(contest, entry),
     ]
 
 
 def interval(entry: Entry) -> str:
     """Return the AUC lost with the bounds of its interval."""
     loss = entry.loss
+    if loss.estimate == loss.low == loss.high == 0:
+        return "the best"
     if not math.isfinite(loss.low + loss.high):
         return "unknown"
     return f"{loss.estimate:.4f} ({loss.low:.4f} to {loss.high:.4f})"
