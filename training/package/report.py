@@ -25,7 +25,8 @@ svg { width: 100%; height: auto; } svg text { font: 12px system-ui, sans-serif; 
   paint-order: stroke; stroke: var(--paper); stroke-width: 4px; stroke-linejoin: round; }
 svg .name { font-weight: 700; fill: var(--chosen); } .grid { stroke: var(--line); }
 .frontier { fill: none; stroke: var(--front); stroke-width: 1.5; stroke-dasharray: 5 4; }
-.whisker { stroke: var(--soft); } .leader { stroke: var(--refused); stroke-width: .75; } .good { fill: var(--good); } .refused { fill: var(--refused); }
+.whisker { stroke: var(--soft); } .leader { stroke: var(--refused); stroke-width: .75; }
+.good { fill: var(--good); } .refused { fill: var(--refused); }
 .chosen { fill: var(--chosen); } .ring { fill: none; stroke: var(--chosen); stroke-width: 2; }
 .table { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .35rem .6rem; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top;
