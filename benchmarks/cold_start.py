@@ -171,11 +171,11 @@ examples once to be warm, validate, predict, warn of unusual values and write a 
 on the bare resolver of Powertools, with `json`, `numpy` and the engine's Python binding; the other with
 Logger, Metrics and Tracer, too. All three are bundled by the same code, with bytecode compiled for this
 Python, and run without this machine's site packages. The equipped rival travels without boto3, which Lambda
-has, and which its Tracer would find and patch: there it starts more slowly yet.
+has, and which its Tracer would find and patch.
 
 Not in the figures: placing the sandbox, fetching and unpacking code and layer, and reading files from a
-disk (every file had been read before). The Python is this machine's; the engine's binding is the rivals'
-alone.
+disk (every file had been read before). Where the kernel lets it, a start goes before other work of the
+machine. The Python is this machine's; the engine's binding is the rivals' alone.
 """
 
 

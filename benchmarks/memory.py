@@ -257,13 +257,12 @@ def charts(points: Sequence[Point]) -> tuple[Chart, ...]:
 
 PROSE = """
 `serving.memory_mb` is {chosen} by default. The bill hardly depends on it: between the smallest size and the
-largest lie ${spread:.2f} for a million requests, of ${bill:.2f} with API Gateway, because most requests are
-over within the one millisecond that is billed at least. What memory buys is a fast start, and calm where
-requests follow each other without a pause. So the choice is the smallest size that starts within a tenth of
-the fastest, of those that add no more than 2 % to the lowest bill, and is at most {fuller:.0%} full (the
-function's process peaked at {peak:.0f} MB). Where SnapStart keeps a version, it takes ${snapshot:.2f} a
-month for that size; whoever finds that too much loses little with half, since a restore does not start
-Python.
+largest lie ${spread:.2f} for a million requests, of ${bill:.2f} with API Gateway, because a request takes a
+millisecond or two. What memory buys is a fast start, and calm where requests follow each other without a
+pause. So the choice is the smallest size that starts within a tenth of the fastest, of those that add no
+more than 2 % to the lowest bill, and is at most {fuller:.0%} full (the function's process peaked at
+{peak:.0f} MB). Where SnapStart keeps a version, it takes ${snapshot:.2f} a month for that size; a restore
+does not start Python, so where that is too much, less memory may do.
 
 Lambda gives a function a share of a processor by its memory, one whole at 1769 MB; beyond that there is
 nothing to win, for the function is one thread. Here the function's process is held to that share by the

@@ -19,7 +19,16 @@ import msgspec
 from benchmarks.charts import Bar, Chart, drawing, number
 
 DOCS = Path(__file__).parents[1] / "docs"
-ORDER = ("predict", "cold_start", "contest", "api_overhead", "training", "training_gpu", "preprocessing")
+ORDER = (
+    "predict",
+    "cold_start",
+    "memory",
+    "contest",
+    "api_overhead",
+    "training",
+    "training_gpu",
+    "preprocessing",
+)
 """Keys of sections in the page's order; others follow, by name."""
 HEAD = """# Benchmarks
 
