@@ -249,9 +249,9 @@ def charts(points: Sequence[Point]) -> tuple[Chart, ...]:
     cost = (line("a million requests", [one.dollars for one in points]),)
     start = (line("start", [one.start for one in points]),)
     return (
-        Chart(title="Latency", unit="ms", lines=latency, across="memory MB", tall=True),
+        Chart(title="Latency", unit="ms", lines=latency, across="memory MB"),
         Chart(title="Cost of a million requests of one record", unit="$", lines=cost, across="memory MB"),
-        Chart(title="Cold start", unit="ms", lines=start, across="memory MB", tall=True),
+        Chart(title="Cold start", unit="ms", lines=start, across="memory MB"),
     )
 
 
