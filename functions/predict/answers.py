@@ -18,6 +18,7 @@ class JsonAnswer:
     """Writes the JSON answers of one manifest: per record its id, probability, decision and warnings.
 
     An id is the request's with the record's place appended: unique, and both can be found again from it.
+    Requests' ids are given as JSON texts, quotes included.
     """
 
     def __init__(self, manifest: Manifest) -> None:
@@ -27,18 +28,18 @@ class JsonAnswer:
         self._about = f'{{"model":{_json(manifest.workload)},"version":{_json(manifest.version)},'
         self._places = [f'-{place}"' for place in range(manifest.limits.records)]
 
-    def one(self, request_id: str, probability: float) -> str:
+    def one(self, quoted_id: str, probability: float) -> str:
         """Answer a single ordinary record."""
         decision = self._positive if probability >= self._threshold else self._negative
         return (
-            f'{self._about}"predictions":[{{"id":"{_inner(request_id)}-0","probability":{_json(probability)},'
+            f'{self._about}"predictions":[{{"id":{quoted_id[:-1]}-0","probability":{_json(probability)},'
             f'"decision":{decision},"warnings":[]}}]}}'
         )
 
-    def records(self, request_id: str, probabilities: list[float], cautions: Cautions) -> str:
+    def records(self, quoted_id: str, probabilities: list[float], cautions: Cautions) -> str:
         """Answer records with a prediction each, in the request's order."""
         count = len(probabilities)
-        next_id = '},{"id":"' + _inner(request_id)
+        next_id = '},{"id":' + quoted_id[:-1]
         positive, negative = (
             f',"decision":{decision},"warnings":[]{next_id}' for decision in (self._positive, self._negative)
         )
@@ -53,15 +54,15 @@ class JsonAnswer:
         first = next_id.removeprefix("},")
         return f'{self._about}"predictions":[{first}{"".join(pieces).removesuffix(next_id)}}}]}}'
 
-    def columns(self, request_id: str, probabilities: list[float], cautions: Cautions) -> str:
+    def columns(self, quoted_id: str, probabilities: list[float], cautions: Cautions) -> str:
         """Answer columns with columns; ``warnings`` lists only the records that have some."""
-        inner, threshold = _inner(request_id), self._threshold
+        opened, threshold = quoted_id[:-1], self._threshold
         positive, negative = self._positive, self._negative
-        ids = f',"{inner}'.join(self._places[: len(probabilities)])
+        ids = f",{opened}".join(self._places[: len(probabilities)])
         decisions = ",".join([positive if value >= threshold else negative for value in probabilities])
         found = [{"record": place, "warnings": warnings} for place, warnings in cautions.items()]
         return (
-            f'{self._about}"columns":{{"id":["{inner}{ids}],"probability":{_json(probabilities)},'
+            f'{self._about}"columns":{{"id":[{opened}{ids}],"probability":{_json(probabilities)},'
             f'"decision":[{decisions}]}},"warnings":{_json(found)}}}'
         )
 
@@ -73,8 +74,3 @@ def _json(value: object) -> str:
 def _texts(numbers: list[float]) -> list[str]:
     """Return each number as JSON has it: one call of the encoder is much faster than one for each."""
     return _json(numbers)[1:-1].split(",")
-
-
-def _inner(text: str) -> str:
-    """Return ``text`` as it stands between the quotes of a JSON string."""
-    return encode(text).decode()[1:-1]

@@ -6,9 +6,9 @@ No value of a caller's record is ever written: not in a line, not in a traceback
 from __future__ import annotations
 
 import sys
-import time
 import traceback
 from collections.abc import Callable
+from time import time
 from types import TracebackType
 from typing import Any
 
@@ -44,22 +44,33 @@ class Journal:
         self._write = write
         self._made_at = made_at
         self._about = {"Environment": environment, "Workload": workload, "version": version}
-        self._common = _text(self._about)[1:-1]
+        self._common = quoted(self._about)[1:-1]
+        self._age, self._age_holds = "", 0.0
         metrics = METRICS if made_at is None else [*METRICS, AGE]
         directive = {"Namespace": "Millrace", "Dimensions": [["Environment", "Workload"]], "Metrics": metrics}
-        self._tail = f'"CloudWatchMetrics":{_text([directive])}}}}}\n'
+        self._tail = f'"CloudWatchMetrics":{quoted([directive])}}}}}\n'
 
     def request(
         self, request_id: str, route: str, status: int, *, records: int, warnings: int, seconds: float
     ) -> None:
-        """Write the line of an answered request; ``seconds`` is the time spent on it in here."""
-        now = time.time()
-        age = "" if self._made_at is None else f'"ModelAge":{(now - self._made_at) / 3600:.2f},'
+        """Write the line of an answered request; ``seconds`` is the time spent on it in here.
+
+        ``request_id`` and ``route`` are JSON texts, quotes included.
+        """
+        now = time()
+        if now > self._age_holds:
+            self._tell_age(now)
         self._write(
-            f'{{"level":"INFO","message":"request","request_id":{_text(request_id)},"route":{_text(route)},'
-            f'"status":{status},{self._common},"Records":{records},"Warnings":{warnings},'
-            f'"Latency":{seconds * 1000:.3f},{age}"_aws":{{"Timestamp":{now * 1000:.0f},{self._tail}'.encode()
+            f'{{"level":"INFO","message":"request","request_id":{request_id},"route":{route},"status":{status},'
+            f'{self._common},"Records":{records},"Warnings":{warnings},"Latency":{seconds * 1000:.3f},'
+            f'{self._age}"_aws":{{"Timestamp":{int(now * 1000)},{self._tail}'.encode()
         )
+
+    def _tell_age(self, now: float) -> None:
+        """Put the model's age into words that hold for a minute."""
+        self._age_holds = now + 60
+        if self._made_at is not None:
+            self._age = f'"ModelAge":{(now - self._made_at) / 3600:.2f},'
 
     def failure(self, request_id: str, route: str, error: BaseException) -> None:
         """Write where ``error`` came from. Its message stays out: it may quote the caller's values."""
@@ -75,7 +86,8 @@ class Journal:
         self._write(msgspec.json.encode(line) + b"\n")
 
 
-def _text(value: Any) -> str:
+def quoted(value: Any) -> str:
+    """Return ``value`` as JSON text."""
     return msgspec.json.encode(value).decode()
 
 

@@ -60,11 +60,12 @@ class Predictor:
         return self._binary
 
     def predict(
-        self, form: Form[Body_contra], body: Body_contra, request_id: str, *, floats: bool = False
+        self, form: Form[Body_contra], body: Body_contra, quoted_id: str, *, floats: bool = False
     ) -> Answer:
         """Answer a body; raise Problem where it holds no records that can be answered.
 
-        With ``floats`` the answer is the probabilities as float32, in base64.
+        ``quoted_id`` is the request's id as JSON text. With ``floats`` the answer is the probabilities as
+        float32, in base64.
         """
         count, shape = form.ordinary(body)
         cautions: Cautions = {}
@@ -78,9 +79,9 @@ class Predictor:
             memory = self._model.last(count)
             return Answer(b2a_base64(memory, newline=False).decode(), count, _count(cautions), binary=True)
         if count == 1 and shape == "records" and not cautions:
-            return Answer(self._write.one(request_id, probabilities[0]), 1)
+            return Answer(self._write.one(quoted_id, probabilities[0]), 1)
         write = self._write.records if shape == "records" else self._write.columns
-        return Answer(write(request_id, probabilities, cautions), count, _count(cautions))
+        return Answer(write(quoted_id, probabilities, cautions), count, _count(cautions))
 
     def _look_again(self, records: Sequence[Values]) -> tuple[int, Cautions]:
         """Fill the model's memory with lawful records of any kind; return what deserves a second look."""
@@ -100,7 +101,7 @@ class Predictor:
             [example.record for example in examples[:1]],
         ):
             if records:
-                self.predict(self.json, msgspec.json.encode({"records": records}), "warm")
+                self.predict(self.json, msgspec.json.encode({"records": records}), '"warm"')
 
 
 def _count(cautions: Cautions) -> int:

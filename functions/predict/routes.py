@@ -10,7 +10,7 @@ import msgspec
 
 from . import request
 from .bundle import Bundle, Manifest, open_bundle
-from .journal import Journal, Write, write_stdout
+from .journal import Journal, Write, quoted, write_stdout
 from .moment import seconds_of
 from .predictor import Answer, Predictor
 from .problem import Problem
@@ -22,6 +22,7 @@ Response = dict[str, Any]
 HEALTH = "/health"
 MODEL = "/v1/models/{model}"
 PREDICT = "/v1/models/{model}/predict"
+QUOTED_PREDICT = quoted(PREDICT)
 JSON = "application/json"
 UNRELEASED = "No model has been released yet. Train one and approve it; then this request will be answered."
 
@@ -78,18 +79,19 @@ class Service:
         """Answer a REST API proxy event. Whatever a caller sent, the answer is a response."""
         started = perf_counter()
         request_id, route = identify(event, context)
-        answer = self._at_once(event, route, request_id)
+        quoted_id = quoted(request_id)
+        answer = self._at_once(event, route, quoted_id)
         if answer is None:
             return self._with_care(event, route, request_id, started)
         self._journal.request(
-            *(request_id, route, 200),
+            *(quoted_id, QUOTED_PREDICT, 200),
             records=answer.records,
             warnings=answer.warnings,
             seconds=perf_counter() - started,
         )
         return {"statusCode": 200, "headers": self._json_headers, "body": answer.body}
 
-    def _at_once(self, event: Event, route: str, request_id: str) -> Answer | None:
+    def _at_once(self, event: Event, route: str, quoted_id: str) -> Answer | None:
         """Answer what nearly all callers send, plain JSON for this model; None for all else."""
         if route != PREDICT or self._predictor is None:
             return None
@@ -97,7 +99,7 @@ class Service:
             body = request.plain(event)
             if body is None or event["pathParameters"]["model"] != self._workload:
                 return None
-            return self._predictor.predict(self._predictor.json, body, request_id)
+            return self._predictor.predict(self._predictor.json, body, quoted_id)
         except Exception:
             return None  # the careful way says what is wrong
 
@@ -108,7 +110,7 @@ class Service:
             self._journal.failure(request_id, route, error)
             reply = refuse(Problem(500, "This is our fault; quote `request_id`."), request_id)
         self._journal.request(
-            *(request_id, route, reply.status),
+            *(quoted(request_id), quoted(route), reply.status),
             records=reply.records,
             warnings=reply.warnings,
             seconds=perf_counter() - started,
@@ -148,7 +150,7 @@ class Service:
         predictor, manifest = self._released(event)
         asked = request.read(event, manifest.limits.body_bytes)
         form: Any = predictor.binary if asked.form == "binary" else predictor.json
-        answer = predictor.predict(form, asked.body, request_id, floats=asked.floats)
+        answer = predictor.predict(form, asked.body, quoted(request_id), floats=asked.floats)
         content_type = request.PROBABILITIES if answer.binary else JSON
         return Reply(
             answer.body,
