@@ -1,13 +1,12 @@
 """The model rearranged for one record: fewer steps, since each costs more than the numbers in it.
 
-All that stands before the first layer becomes one cut to [0, 1] and one multiplication: a scaled number is
-such a cut value, a bend is one, a flag is one, and a slot is the sum of the steps up to it. For many records
-the plain order is faster, because the cut values are many.
+All that stands before the first layer becomes two multiplications with a cut to [0, 1] between them: a scaled
+number is such a cut value, a bend is one, a flag is one, and a slot is the sum of the steps up to it. For
+many records the plain order is faster, because the cut values are many.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -17,16 +16,16 @@ from training.train.model import FAR, Categories, Numbers, Tabular
 
 MOST_STEPS = 512
 """With more slots than this, looking up a table's rows is faster than so many steps, and more exact."""
-_HUGE, _TINY = 3e38, 1e-30
-"""What stands for a missing number in its flag, and the factor that makes it 1 and any other number 0."""
+_MISSING = 3e38
+"""What stands for a missing number: it cuts to 1 all that its column gives, the column's flag included."""
+_FLAG = (1e-33, -0.5)
+"""Scale and shift of a flag: 0 for every number that occurs, 1 for a missing one."""
 
 
 class Folded(nn.Module):
-    """Log-odds [N] from ``rows`` [N, n + c]; equal to the model's up to rounding."""
+    """Log-odds [N] from finite ``rows`` [N, n + c]; equal to the model's up to rounding."""
 
-    column: Tensor
-    fill: Tensor
-    scale: Tensor
+    spread: Tensor
     shift: Tensor
     weight: Tensor
     bias: Tensor
@@ -35,71 +34,83 @@ class Folded(nn.Module):
         super().__init__()
         first, self._rest = model.layers()
         self.table: _Table | None = None
-        parts = list(_of_numbers(model.numbers, first)) if model.numbers is not None else []
+        parts = _of_numbers(model.numbers, first) if model.numbers is not None else []
         if model.categories is not None:
             tables = _tables(model.categories, first)
             if sum(map(len, tables)) <= MOST_STEPS:
                 parts += [_steps(table, model.columns - len(tables) + at) for at, table in enumerate(tables)]
             else:
                 self.table = _Table(model.categories, tables)
-        self._keep(parts, first)
+        self._keep(parts, first, model.columns)
 
     def forward(self, rows: Tensor) -> Tensor:
         """Add up what every column gives to the first layer, and go on as the model does."""
         hidden = self.bias
-        if len(self.column):
-            raw = rows.index_select(1, self.column)
-            filled = torch.where(torch.isnan(raw), self.fill, raw)
-            cut = (filled * self.scale + self.shift).clamp(0, 1)
-            hidden = nn.functional.linear(cut, self.weight, self.bias)
+        if len(self.shift):
+            filled = torch.where(torch.isnan(rows), _MISSING, rows)
+            cut = torch.addmm(self.shift, filled, self.spread).clamp(0, 1)
+            hidden = torch.addmm(self.bias, cut, self.weight)
         if self.table is not None:
             hidden = self.table(rows) + hidden
         odds: Tensor = self._rest(hidden)
         return odds.squeeze(1)
 
-    def _keep(self, parts: list[_Part], first: nn.Linear) -> None:
+    def _keep(self, parts: list[_Part], first: nn.Linear, columns: int) -> None:
         """Keep ``parts`` side by side; the shares of the bias are added up."""
-        empty = torch.zeros(0)
-        for name in ("column", "fill", "scale", "shift"):
-            joined = torch.cat([getattr(part, name) for part in parts]) if parts else empty
-            self.register_buffer(name, joined if name == "column" else joined.float())
-        weight = torch.cat([part.weight for part in parts]).T if parts else torch.zeros(first.out_features, 0)
-        self.register_buffer("weight", weight.float().contiguous())
-        bias = first.bias.detach().double()
-        self.register_buffer("bias", torch.stack([bias, *(part.bias for part in parts)]).sum(0).float())
+        column, scale, shift = (
+            torch.cat([torch.zeros(0).double(), *(getattr(part, name) for part in parts)])
+            for name in ("column", "scale", "shift")
+        )
+        # Every cut value is made of one column alone.
+        spread = nn.functional.one_hot(column.long(), columns).T * scale
+        weight = torch.cat([torch.zeros(0, first.out_features).double(), *(part.weight for part in parts)])
+        bias = torch.stack([first.bias.detach().double(), *(part.bias for part in parts)]).sum(0)
+        for name, value in {"spread": spread, "shift": shift, "weight": weight, "bias": bias}.items():
+            self.register_buffer(name, value.float().contiguous())
 
 
 @dataclass(frozen=True)
 class _Part:
-    """K cut values: raw[column] · scale + shift, ``fill`` where missing, times ``weight`` [K, hidden].
+    """K cut values: raw[column] · scale + shift, times ``weight`` [K, hidden].
 
     ``bias`` [hidden] is what they give besides.
     """
 
     column: Tensor
-    fill: Tensor
     scale: Tensor
     shift: Tensor
     weight: Tensor
     bias: Tensor
 
+    def of(self, raw: Tensor) -> Tensor:
+        """Return what each cut value gives to the first layer, [K, hidden], its column being ``raw`` [K]."""
+        return (raw * self.scale + self.shift).clamp(0, 1)[:, None] * self.weight
 
-def _of_numbers(numbers: Numbers, first: nn.Linear) -> Iterator[_Part]:
-    """Yield scaled numbers, flags and bends, in the order of the first layer's weights."""
+
+def _of_numbers(numbers: Numbers, first: nn.Linear) -> list[_Part]:
+    """Return scaled numbers, bends and flags.
+
+    Every number has a flag. It brings what a gap means, and takes back what the missing number's cut values
+    give in excess of the median's.
+    """
     weight = first.weight.detach().double().T
-    median, nothing = numbers.median.double(), torch.zeros(first.out_features).double()
-    mean, std = numbers.mean.double(), numbers.std.double()
-    every, flagged = torch.arange(len(median)), numbers.gaps
-    scaled = weight[: len(every)]
+    count, gaps = len(numbers.median), numbers.gaps
+    mean, std, every = numbers.mean.double(), numbers.std.double(), torch.arange(count)
+    scaled, bends = weight[:count], weight[count + len(gaps) : numbers.width]
     # A scaled number in [-FAR, FAR] is 2 FAR times a value in [0, 1], less FAR.
-    scale = 1 / (2 * FAR * std)
-    yield _Part(every, median, scale, (FAR * std - mean) * scale, scaled * 2 * FAR, -FAR * scaled.sum(0))
-    ones = torch.ones(len(flagged)).double()
-    flags = weight[len(every) : len(every) + len(flagged)]
-    yield _Part(flagged, ones * _HUGE, ones * _TINY, ones * 0, flags, nothing)
-    bent, scale = numbers.bend_of, 1 / numbers.bend_length.double()
-    bends = weight[len(every) + len(flagged) : numbers.width]
-    yield _Part(bent, median[bent], scale, -numbers.bend_start.double() * scale, bends, nothing)
+    scale, steep = 1 / (2 * FAR * std), 1 / numbers.bend_length.double()
+    nothing = torch.zeros(first.out_features).double()
+    parts = [
+        _Part(every.double(), scale, (FAR * std - mean) * scale, scaled * 2 * FAR, -FAR * scaled.sum(0)),
+        _Part(numbers.bend_of.double(), steep, -numbers.bend_start.double() * steep, bends, nothing),
+    ]
+    flags = torch.zeros(count, first.out_features).double()
+    flags[gaps] = weight[count : count + len(gaps)]
+    for part in parts:
+        column = part.column.long()
+        flags.index_add_(0, column, part.of(numbers.median.double()[column]) - part.weight)
+    ones = torch.ones(count).double()
+    return [*parts, _Part(every.double(), ones * _FLAG[0], ones * _FLAG[1], flags, nothing)]
 
 
 def _tables(categories: Categories, first: nn.Linear) -> list[Tensor]:
@@ -118,8 +129,7 @@ def _steps(table: Tensor, column: int) -> _Part:
     """Return ``table`` [slots, hidden] as a sum of steps: a slot takes its own and those of all below."""
     slots = torch.arange(1, len(table)).double()
     return _Part(
-        column=torch.full((len(slots),), column),
-        fill=slots * 0,
+        column=torch.full((len(slots),), float(column)).double(),
         scale=slots * 0 + 1,
         shift=1 - slots,
         weight=table[1:] - table[:-1],

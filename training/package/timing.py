@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from training.package.candidate import Score
 from training.package.graphs import Graphs
 from training.package.progress import Progress
 from training.package.scoring import Scorer
@@ -17,7 +16,7 @@ from training.package.scoring import Scorer
 _CALLS: Mapping[int, int] = {1: 40, 32: 10, 256: 4}
 """Rows of a call → calls of a round."""
 SIZES = tuple(_CALLS)
-_WARM_UP = 10
+_SAMPLES = 10
 _LOADS = 5
 
 
@@ -58,15 +57,22 @@ def time_all(
     graphs: Mapping[str, Graphs], teacher: str, rows: NDArray[np.float32], rounds: int
 ) -> dict[str, Timing]:
     """Time every candidate on ``rows`` [N, n + c] for ``rounds`` rounds; ratios are against ``teacher``."""
-    samples = {size: rows[np.arange(size * _WARM_UP) % len(rows)] for size in SIZES}
+    samples = {size: rows[np.arange(size * _SAMPLES) % len(rows)] for size in SIZES}
     loads = _loads(graphs)
-    times = _rounds({name: _scores(made) for name, made in graphs.items()}, samples, rounds)
+    times = _rounds({name: _calls(made, samples) for name, made in graphs.items()}, rounds)
     return {name: _timing(times[name], times[teacher], loads[name]) for name in graphs}
 
 
-def _scores(graphs: Graphs) -> dict[int, Score]:
+Calls = Sequence[Callable[[], None]]
+
+
+def _calls(graphs: Graphs, samples: Mapping[int, NDArray[np.float32]]) -> dict[int, Calls]:
+    """Return for each size a call for each sample of so many rows."""
     batch, single = Scorer(graphs.batch, threads=1), Scorer(graphs.single, threads=1)
-    return {size: single if size == 1 else batch for size in SIZES}
+    return {
+        size: [(single if size == 1 else batch).bound(piece) for piece in np.split(sample, _SAMPLES)]
+        for size, sample in samples.items()
+    }
 
 
 def _loads(graphs: Mapping[str, Graphs]) -> dict[str, float]:
@@ -80,30 +86,23 @@ def _loads(graphs: Mapping[str, Graphs]) -> dict[str, float]:
     return {name: float(np.median(found)) for name, found in loads.items()}
 
 
-def _rounds(
-    scores: Mapping[str, Mapping[int, Score]], samples: Mapping[int, NDArray[np.float32]], rounds: int
-) -> dict[str, dict[int, Times]]:
+def _rounds(candidates: Mapping[str, Mapping[int, Calls]], rounds: int) -> dict[str, dict[int, Times]]:
     """Return the microseconds of every call, [rounds, calls] for each candidate and size."""
-    times = {name: {size: np.empty((rounds, calls)) for size, calls in _CALLS.items()} for name in scores}
-    progress, names = Progress("timing, rounds", rounds), list(scores)
+    times = {name: {size: np.empty((rounds, count)) for size, count in _CALLS.items()} for name in candidates}
+    progress, names = Progress("timing, rounds", rounds), list(candidates)
     for turn in range(-1, rounds):  # the first turn warms up
         for name in names[turn % len(names) :] + names[: turn % len(names)]:
-            for size, score in scores[name].items():
-                found = _calls(score, samples[size], size)
+            for size, calls in candidates[name].items():
+                found = [_timed(calls[call % len(calls)]) for call in range(_CALLS[size])]
                 if turn >= 0:
                     times[name][size][turn] = found
         progress.tell(turn + 1)
     return times
 
 
-def _calls(score: Score, sample: NDArray[np.float32], size: int) -> list[float]:
-    pieces = np.split(sample, _WARM_UP)
-    return [_timed(score, pieces[call % len(pieces)]) for call in range(_CALLS[size])]
-
-
-def _timed(score: Callable[[NDArray[np.float32]], object], rows: NDArray[np.float32]) -> float:
+def _timed(call: Callable[[], None]) -> float:
     began = time.perf_counter_ns()
-    score(rows)
+    call()
     return (time.perf_counter_ns() - began) / 1e3
 
 
