@@ -27,6 +27,9 @@ SESSION = {
     "spark.sql.csv.parser.columnPruning.enabled": "false",
     # HotSpot compiles no method above 8,000 bytes: larger generated ones would stay interpreted.
     "spark.sql.codegen.hugeMethodLimit": "8000",
+    # A table is kept for few questions, and what does not fit goes to disk; compressing it was two fifths of
+    # all the work of cleaning.
+    "spark.sql.inMemoryColumnarStorage.compressed": "false",
 }
 
 
