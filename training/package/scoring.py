@@ -61,7 +61,7 @@ class Scorer:
         return scores
 
     def bound(self, rows: NDArray[np.float32]) -> Callable[[], None]:
-        """Return a call that scores ``rows``, handed over before: it takes as long as the engine itself does."""
+        """Return a call that scores ``rows``, handed over before: it takes what the engine itself takes."""
         rows = np.ascontiguousarray(rows)
         binding = self._session.io_binding()
         binding.bind_cpu_input(ROWS, rows)
