@@ -23,9 +23,9 @@ POINTER = {
     "bundle": "s3://models/flights/runs/run-3/bundle/",
     "layer": "arn:aws:lambda:us-east-1:000000000000:layer:model:3",
     "function_version": "4",
-    "approved_at": (NOW - timedelta(hours=2)).isoformat(),
+    "approved_at": "2026-11-24T05:32:00+00:00",
 }
-MANIFEST = {"made_at": (NOW - timedelta(days=12, hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")}
+MANIFEST = {"made_at": "2026-11-12T05:32:00Z"}
 
 
 @pytest.fixture
@@ -67,8 +67,10 @@ def register(services: dict[str, Stubber]) -> None:
 def test_given_a_champion_then_its_age_counts_from_its_data(
     here: Session, services: dict[str, Stubber], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    point(services)
-    put(services, "manifest.json", MANIFEST)
+    now = datetime.now(UTC)
+    point(services, approved_at=(now - timedelta(hours=50)).isoformat())
+    made_at = (now - timedelta(days=12, hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    put(services, "manifest.json", {"made_at": made_at})
     register(services)
     put(services, "verdict.json", {"metrics": {"test_auc": 0.72}})
 
@@ -76,7 +78,7 @@ def test_given_a_champion_then_its_age_counts_from_its_data(
 
     told = capsys.readouterr().out
     assert "champion  run-3, approved" in told
-    assert "2 h 00 min ago" in told
+    assert "2 days ago" in told
     assert "its data were prepared" in told
     assert "12 days ago" in told
     assert "test_auc 0.7200" in told
