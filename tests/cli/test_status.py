@@ -12,6 +12,7 @@ from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
 from cli.commands import status
+from cli.console import result
 from cli.errors import CliError
 from cli.session import Session, session
 
@@ -135,7 +136,7 @@ def test_given_a_champion_in_trouble_then_runs_and_alarms_are_told_before_it(
     monkeypatch.setattr(status, "stacks", lambda _: {})
     for part in ("show_stacks", "show_runs"):
         monkeypatch.setattr(status, part, lambda *_: None)
-    monkeypatch.setattr(status, "show_alarms", lambda _: status.result("no alarms"))
+    monkeypatch.setattr(status, "show_alarms", lambda _: result("no alarms"))
 
     with pytest.raises(CliError, match="'yesterday' is no ISO 8601 time"):
         status.status()
