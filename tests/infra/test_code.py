@@ -15,8 +15,6 @@ import pytest
 from infra import code
 from tests.infra.conftest import ROOT
 
-PINS = (ROOT / "pyproject.toml").read_text()
-
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
