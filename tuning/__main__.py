@@ -1,7 +1,7 @@
 """`python -m tuning`: takes a plan (JSON) on standard input and starts it.
 
 Lines for people go to standard output as they come. A failure ends with exit status 1 and one line of JSON on
-standard error: ``problem`` and ``remedy``.
+standard error: ``problem`` and ``code``, by which the command line finds the remedy.
 """
 
 from __future__ import annotations
