@@ -192,8 +192,7 @@ def toml(value: str, kind: Any) -> str:
     if kind is int:
         return str(int(value))
     if kind is float:
-        number = repr(float(value))
-        return number if "." in number or "e" not in number else number.replace("e", ".0e")
+        return repr(float(value))
     if get_origin(kind) is not tuple:
         return json.dumps(value)
     return f"[{', '.join(part.strip() for part in value.strip('[]()').split(','))}]"
