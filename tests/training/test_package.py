@@ -304,7 +304,7 @@ def test_one_process_trains_a_workload_of_numbers_and_its_bundle_passes(tmp_path
     # When it is trained and packaged
     assert train([base]) == [0], (base / "log").read_text()
     folders = job_folder(tmp_path / "job", run, base / "model")
-    assert package(request(run), folders).passed
+    assert package(request(run, only_the_teacher), folders).passed
     # Then
     assert result(base)["facts"]["processes"] == 1
     assert read_json(folders.output / "manifest.json")["inputs"] == {
