@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from training.package.candidate import Candidate
+from training.package.candidate import Candidate, UnavailableError
 from training.package.evaluate import torch_score
 from training.package.export import export
 from training.package.learn import Plan, learn
@@ -32,10 +32,13 @@ _PEAK = 1e-3  # tuning, not training anew
 
 
 def make(bench: Workbench) -> Iterator[Candidate]:
-    """Yield the teacher with the share of units in the settings taken away, tuned for half the epochs."""
+    """Yield the teacher with the share of units in the settings taken away, tuned for half the epochs.
+
+    Raises UnavailableError where the teacher has no hidden layer.
+    """
     share, trained = bench.settings.prune, bench.trained
     if not trained.training.hidden:
-        return
+        raise UnavailableError("the teacher has no hidden layer that could lose units")
     rows = bench.rows.take(slice(None, None, -(-len(bench.rows) // _JUDGED_ON)))
     kept = chosen(importance(trained.model(), rows), share)
     student = narrowed(bench, kept)
