@@ -10,23 +10,29 @@ import sys
 import tarfile
 import zipfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from contract.load import load
 from contract.schema import Contract, Model, Optimise
 from tests.training.hosts import host_folder, result, train
 from tests.training.parcels import KINDS, MADE_AT, Run, make_run, write_json
+from training.package.candidate import Candidate
 from training.package.champion import read_champion
+from training.package.export import to_onnx
 from training.package.folders import Folders
+from training.package.graphs import Graphs
 from training.package.job import Request, package, read_request
+from training.package.recipes import RECIPES
 from training.package.scoring import Scorer, inputs_of
+from training.package.workbench import Workbench
 from training.train.data import Examples
 
 pytestmark = pytest.mark.torch
@@ -147,6 +153,7 @@ def test_the_contest_is_told_in_figures_words_and_pictures(bundle: Path) -> None
     for name in names:
         assert f"\n| {name} | " in card
         assert f"<td>{name}</td>" in page
+    assert all("this job is handed no unlabelled rows" in text for text in (card, page))
     assert page.count("<svg") == 2
     assert not re.search(r"(src|href)=|url\(|@import|<script", page)
 
@@ -200,6 +207,39 @@ def test_without_lightgbm_the_contest_says_so_loudly_and_goes_on(
         assert "WITHOUT trees: LightGBM cannot be loaded here" in (folders.output / name).read_text()
 
 
+class Nowhere(torch.nn.Module):
+    """Gives no probability to any row."""
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        return rows[:, 0] * torch.nan
+
+
+def test_a_candidate_that_has_diverged_costs_nobody_the_release(
+    run: Run, two_hosts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a candidate that answers nothing, and one that answers no single record
+    def diverged(bench: Workbench) -> Iterator[Candidate]:
+        nowhere, teacher = to_onnx(Nowhere(), bench.teacher.columns), bench.graphs.batch
+        for name, graphs in (("lost", Graphs(nowhere, nowhere)), ("half", Graphs(teacher, nowhere))):
+            yield Candidate(name=name, made="by hand", graphs=graphs, reference=bench.score)
+
+    monkeypatch.setitem(cast("dict[str, Any]", RECIPES), "pruned", diverged)
+
+    def with_them(model: Model) -> Model:
+        return replace(model, optimise=replace(model.optimise, candidates=("teacher", "pruned")))
+
+    folders = job_folder(tmp_path, run, two_hosts[0] / "model")
+    # When a model is packaged
+    assert package(request(run, with_them), folders).passed
+    # Then the first is missing and the second refused, and figures and page say why
+    contest = read_json(folders.output / "contest.json")
+    assert contest["winner"] == "teacher"
+    assert contest["absent"]["lost"].startswith("it has diverged")
+    half = contest["candidates"][1]
+    assert (half["parity"], half["refusals"]) == (None, ["differs by inf from its model (budget 1e-05)"])
+    assert "WITHOUT lost: it has diverged" in (folders.output / "report.html").read_text()
+
+
 def test_every_kind_of_candidate_takes_part(run: Run, two_hosts: list[Path], tmp_path: Path) -> None:
     # Given a contest of all candidates, each made quickly
     def all_of_them(model: Model) -> Model:
@@ -249,6 +289,7 @@ def test_a_bundle_beyond_its_budget_is_refused(run: Run, two_hosts: list[Path], 
     assert len(verdict["reasons"]) == 3
     assert sorted(file.name for file in folders.output.iterdir()) == [n for n in BUNDLE if n != "layer.zip"]
     assert "**The gate refused it.**" in (folders.output / "card.md").read_text()
+    assert "chosen-row" not in (folders.output / "report.html").read_text().split("</style>")[1]
 
 
 def changed_champion(bundle: Path, folder: Path, **changes: Any) -> Path:

@@ -59,7 +59,7 @@ def judgement(subject: Subject, verdict: Verdict, champion: Champion | None) -> 
         for split, measured in subject.metrics.items()
         for name, value in measured.as_json().items()
     }
-    metrics |= {"parity": subject.parity.max_abs_difference, "bytes": subject.graphs.bytes}
+    metrics |= {"parity": subject.parity.finite, "bytes": subject.graphs.bytes}
     metrics |= {"test_reads": subject.test_reads}
     return {
         "passed": verdict.passed,

@@ -28,6 +28,7 @@ _log = logging.getLogger(__name__)
 _TEACHER = "teacher"
 _TIMED_ROWS = 4096
 _JUDGED_SIZES = (1, 256)
+_DIVERGED = "it has diverged: rows of the validation split get no probability"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +67,10 @@ class Contest:
         """The entry of the training job's own model."""
         return next(entry for entry in self.entries if entry.name == _TEACHER)
 
+    def chose(self, entry: Entry) -> bool:
+        """Whether ``entry`` may be released: the winner, unless every candidate was refused."""
+        return entry is self.winner and not entry.refusals
+
     def as_json(self) -> dict[str, Any]:
         """Return every figure, those that differ from one measurement to the next included."""
         return {
@@ -95,7 +100,7 @@ def _entry(entry: Entry) -> dict[str, Any]:
         "auc_loss": {
             side: value if math.isfinite(value) else None for side, value in asdict(entry.loss).items()
         },
-        "parity": entry.parity.max_abs_difference,
+        "parity": entry.parity.finite,
         "microseconds": {str(size): asdict(found) for size, found in entry.timing.latency.items()},
         "ratio_to_teacher": {str(size): ratio for size, ratio in entry.timing.ratio.items()},
         "cost": entry.timing.cost,
@@ -107,12 +112,16 @@ def hold(bench: Workbench, validate: Examples, model: Model) -> Contest:
     """Make the candidates that ``model.optimise`` names, measure them on ``validate`` and choose."""
     made, absent = make(bench)
     measured = measure(made, bench, validate)
+    for name in diverged(made, measured):
+        _log.warning("WITHOUT THE CANDIDATE %s: %s", name, _DIVERGED)
+        absent[name] = _DIVERGED
     entries = [replace(entry, refusals=refusals(entry, model)) for entry in measured]
     winner = choose(entries, model.optimise.alike)
     for entry in entries:
         _log.info("%s", line(entry))
-    _log.info("the contest chose %s", winner.name)
-    return Contest(entries=entries, absent=absent, winner=winner)
+    contest = Contest(entries=entries, absent=absent, winner=winner)
+    _log.info("%s", contest.obstacle or f"the contest chose {winner.name}")
+    return contest
 
 
 def make(bench: Workbench) -> tuple[list[Candidate], dict[str, str]]:
@@ -130,9 +139,13 @@ def make(bench: Workbench) -> tuple[list[Candidate], dict[str, str]]:
 
 
 def measure(made: Sequence[Candidate], bench: Workbench, validate: Examples) -> list[Entry]:
-    """Return an entry for each candidate, all measured on every row of ``validate``."""
+    """Return an entry for each candidate, all measured on every row of ``validate``.
+
+    One that has diverged gets none. Raises ValueError where that is the teacher.
+    """
     _log.info("measuring %d candidates on %d rows of the validation split", len(made), len(validate))
     scored = score_all(validate, readers(made, bench), keep=_TIMED_ROWS)
+    made = [one for one in made if one.name == _TEACHER or scored.answers(f"{one.name} batch")]
     metrics = {candidate.name: scored.metrics(f"{candidate.name} batch") for candidate in made}
     best = max(metrics, key=lambda name: -math.inf if math.isnan(metrics[name].auc) else metrics[name].auc)
     scores = {candidate.name: scored.scores[f"{candidate.name} batch"] for candidate in made}
@@ -150,6 +163,12 @@ def measure(made: Sequence[Candidate], bench: Workbench, validate: Examples) -> 
         )
         for candidate in made
     ]
+
+
+def diverged(made: Sequence[Candidate], measured: Sequence[Entry]) -> list[str]:
+    """Return the names of the candidates that were made but could not be measured."""
+    entered = {entry.name for entry in measured}
+    return [candidate.name for candidate in made if candidate.name not in entered]
 
 
 def readers(made: Sequence[Candidate], bench: Workbench) -> dict[str, Reader]:

@@ -50,8 +50,12 @@ class Scored:
     scores: Mapping[str, NDArray[np.float32]]
     rows: NDArray[np.float32]
 
+    def answers(self, name: str) -> bool:
+        """Whether reader ``name`` had a probability for every row."""
+        return not np.isnan(self.scores[name]).any()
+
     def metrics(self, name: str) -> Metrics:
-        """Measure what reader ``name`` said."""
+        """Measure what reader ``name`` said. Raises ValueError unless it ``answers``."""
         return measure(self.labels, self.scores[name])
 
     def parity(self, name: str, reference: str) -> Parity:

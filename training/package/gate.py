@@ -16,6 +16,11 @@ class Parity:
     max_abs_difference: float
     rows: int
 
+    @property
+    def finite(self) -> float | None:
+        """The difference as JSON takes it: None where a graph has no answer, which counts as infinite."""
+        return self.max_abs_difference if math.isfinite(self.max_abs_difference) else None
+
 
 @dataclass(frozen=True, kw_only=True)
 class Challenger:

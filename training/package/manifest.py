@@ -79,7 +79,7 @@ def describe(subject: Subject) -> dict[str, Any]:
         "candidate": _candidate(subject.contest.winner),
         "data": _data(subject.snapshot),
         "metrics": {split: metrics.as_json() for split, metrics in subject.metrics.items()},
-        "parity": asdict(subject.parity),
+        "parity": {"max_abs_difference": subject.parity.finite, "rows": subject.parity.rows},
         "graphs": dict(subject.graphs.names),
         "files": {
             name: {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}

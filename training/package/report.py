@@ -51,7 +51,7 @@ def write_report(subject: Subject) -> str:
         '<h2>What accuracy costs</h2><div class="pictures">',
         _picture(contest, lambda entry: entry.timing.latency[1].p50, "µs for one record, median, one thread"),
         _picture(contest, lambda entry: float(entry.bytes), "bytes of the graphs"),
-        f"</div>{_LEGEND}<h2>Every candidate</h2>{_table(contest)}",
+        f"</div>{_LEGEND}<h2>Every candidate</h2>{_table(contest)}{_made(contest)}",
         *(f"<p>{escape(sentence)}</p>" for sentence in _reading(subject)),
         "</body></html>",
     ]
@@ -83,7 +83,7 @@ def _point(contest: Contest, entry: Entry, cost: float) -> Point:
         value=value,
         low=low if known else value,
         high=high if known else value,
-        chosen=entry is contest.winner,
+        chosen=contest.chose(entry),
         refused=bool(entry.refusals),
     )
 
@@ -95,9 +95,14 @@ def _table(contest: Contest) -> str:
 
 
 def _row(contest: Contest, entry: Entry) -> str:
-    kind = "chosen-row" if entry is contest.winner else "refused-row" if entry.refusals else "good-row"
+    kind = "chosen-row" if contest.chose(entry) else "refused-row" if entry.refusals else "good-row"
     row = "".join(f"<td>{escape(cell.replace('**', ''))}</td>" for cell in cells(contest, entry))
     return f'<tr class="{kind}">{row}</tr>'
+
+
+def _made(contest: Contest) -> str:
+    items = (f"<li>{escape(f'{entry.name}: {entry.candidate.made}')}</li>" for entry in contest.entries)
+    return f"<ul>{''.join(items)}</ul>"
 
 
 def _reading(subject: Subject) -> list[str]:

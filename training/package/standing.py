@@ -54,7 +54,7 @@ def status(contest: Contest, entry: Entry) -> str:
     """Return what became of the entry."""
     if entry.refusals:
         return "; ".join(entry.refusals)
-    return "**chosen**" if entry is contest.winner else "good, but not the cheapest"
+    return "**chosen**" if contest.chose(entry) else "good, but not the cheapest"
 
 
 def summary(contest: Contest) -> list[str]:
