@@ -32,6 +32,7 @@ _PLACES = {
     "CreateTensorWithDataAsOrtValue": 49,
     "CreateCpuMemoryInfo": 69,
     "ReleaseStatus": 93,
+    "ReleaseValue": 96,
 }
 _ERRORS_ONLY = 3  # ORT_LOGGING_LEVEL_ERROR
 _ARENA = 1  # OrtArenaAllocator
@@ -53,6 +54,7 @@ class Engine:
         self._table = _table(library or find_library(sys.path))
         self._message = self._function("GetErrorMessage", Handle, result=ctypes.c_char_p)
         self._release_status = self._function("ReleaseStatus", Handle, result=None)
+        self._release_value = self._function("ReleaseValue", Handle, result=None)
         self._run = self._function("Run", *[Handle] * 4, ctypes.c_size_t, Handle, ctypes.c_size_t, Handle)
         pointer = ctypes.POINTER(Handle)
         self._environment = self._made("CreateEnv", ctypes.c_int, ctypes.c_char_p, pointer)(
@@ -85,6 +87,10 @@ class Engine:
         if not 0 < size <= ctypes.sizeof(memory):
             raise EngineError(f"a tensor of {tuple(shape)} does not fit into {ctypes.sizeof(memory)} bytes")
         return self._wrap(self._memory, ctypes.addressof(memory), size, sizes, len(shape), _FLOAT)
+
+    def release(self, tensor: Handle) -> None:
+        """Give back what the engine holds of a tensor that nothing will use again; its memory stays ours."""
+        self._release_value(tensor)
 
     def call(self, session: Handle, feed: tuple[bytes, Handle], fetch: tuple[bytes, Handle]) -> Call:
         """Bind ``session`` to one named input and one named output."""

@@ -6,11 +6,15 @@ Not for more than one thread at a time: all calls share that memory.
 from __future__ import annotations
 
 import ctypes
+from itertools import islice
 
 from .engine import Call, Engine, Handle
 
 FEED, FETCH = b"rows", b"probability"
-_BOUND = 256  # sizes of request whose tensors are kept
+_BOUND = 256  # sizes of request that are kept bound
+
+Bound = tuple[Call, tuple[Handle, Handle]]
+"""A call for one size of request, and the tensors that it uses."""
 
 
 class Model:
@@ -29,12 +33,12 @@ class Model:
         self._engine = Engine()
         one = self._engine.session(single)
         self._batch = one if batch == single else self._engine.session(batch)
-        self._calls: dict[int, Call] = {1: self._bind(one, 1)}
+        self._calls: dict[int, Bound] = {1: self._bind(one, 1)}
         self._try()
 
     def run(self, count: int) -> list[float]:
         """Return the probability of the first ``count`` rows, 1 ≤ count ≤ capacity. Raises EngineError."""
-        call = self._calls.get(count) or self._bound(count)
+        call, _ = self._calls.get(count) or self._bound(count)
         call()
         return self._answers[:count].tolist()  # type: ignore[return-value]
 
@@ -42,16 +46,24 @@ class Model:
         """Return the memory of the last run's ``count`` probabilities, float32."""
         return self._answers[:count]
 
-    def _bound(self, count: int) -> Call:
-        call = self._bind(self._batch, count)
-        if len(self._calls) < _BOUND:
-            self._calls[count] = call
-        return call
+    def _bound(self, count: int) -> Bound:
+        bound = self._bind(self._batch, count)
+        if len(self._calls) == _BOUND:
+            self._forget_oldest()
+        self._calls[count] = bound
+        return bound
 
-    def _bind(self, session: Handle, count: int) -> Call:
+    def _bind(self, session: Handle, count: int) -> Bound:
         rows = self._engine.tensor(self._rows, (count, self.columns))
         probabilities = self._engine.tensor(self._probabilities, (count,))
-        return self._engine.call(session, (FEED, rows), (FETCH, probabilities))
+        return self._engine.call(session, (FEED, rows), (FETCH, probabilities)), (rows, probabilities)
+
+    def _forget_oldest(self) -> None:
+        """Give back the tensors of the size that was bound first, after that of single records."""
+        oldest = next(islice(self._calls, 1, None))
+        _, tensors = self._calls.pop(oldest)
+        for tensor in tensors:
+            self._engine.release(tensor)
 
     def _try(self) -> None:
         """Run both graphs, so that one of another shape fails at the start and not under a caller."""

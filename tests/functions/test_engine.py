@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 
 from functions.predict import engine
-from functions.predict.engine import Engine, EngineError, find_library
+from functions.predict.engine import Engine, EngineError, Handle, find_library
 from functions.predict.model import Model
 
 from .tiny_bundle import Tiny, graph
@@ -39,7 +39,26 @@ def test_given_many_sizes_of_request_then_each_is_answered_and_memory_is_bounded
     for count in range(1, 601):
         assert len(model.run(count)) == count
 
-    assert len(model._calls) <= 257
+    assert len(model._calls) <= 256
+
+
+def test_given_sizes_that_come_and_go_then_what_is_not_kept_is_given_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = Model(GRAPH, GRAPH, columns=4, capacity=600)
+    released: list[Handle] = []
+    give_back = model._engine._release_value
+
+    def count_and_give_back(tensor: Handle) -> None:
+        released.append(tensor)
+        give_back(tensor)
+
+    monkeypatch.setattr(model._engine, "_release_value", count_and_give_back)
+
+    for count in range(1, 601):
+        model.run(count)
+
+    assert len(released) == 2 * (600 - 256)
 
 
 @pytest.mark.parametrize("count", [0, 9])
