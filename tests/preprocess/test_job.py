@@ -164,6 +164,18 @@ def test_given_examples_then_they_are_typed_labelled_and_split_by_time(
     assert examples.count() == finished.report("quality")["tables"]["parcels"]["kept"] - unlabelled
 
 
+def test_given_rows_without_an_outcome_then_the_recent_ones_are_written_apart(
+    spark: SparkSession, finished: Place
+) -> None:
+    apart = finished.parquet(spark, "unlabelled")
+    moments = [row["event_time"] for row in apart.collect()]
+
+    names = [entry["name"] for entry in finished.report("features")["features"]]
+    assert apart.columns == ["example_id", "event_time", *names]
+    assert 0 < len(moments) < finished.report("quality")["unlabelled"]
+    assert all(datetime(2024, 1, 1) <= moment < datetime(2024, 11, 1) for moment in moments)
+
+
 def test_given_a_profile_then_it_says_what_the_examples_hold(spark: SparkSession, finished: Place) -> None:
     profile = finished.report("profile")
     train = finished.parquet(spark, "examples").where("split = 'train'").collect()

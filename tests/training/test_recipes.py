@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -89,3 +91,20 @@ def test_training_rows_are_spread_over_the_split_where_there_are_too_many(run: R
     # Then every tenth row is what recipes see, whatever the files' borders
     np.testing.assert_array_equal(few.matrix, every.matrix[::10])
     np.testing.assert_array_equal(few.labels, every.labels[::10])
+
+
+def test_rows_without_a_label_are_learnt_as_the_teacher_sees_them(run: Run, tmp_path: Path) -> None:
+    # Given some of the validation split's rows, their labels taken away
+    validate = next((run.examples / "split=validate").glob("*.parquet"))
+    table = pq.read_table(validate).drop_columns(["label"]).slice(0, 50)
+    pq.write_table(table, tmp_path / "part.parquet")
+    train = Examples(run.examples, "train")
+    bench = Workbench(trained(PARCELS), train, Optimise(rows=len(train)), Examples(tmp_path))
+
+    rows, odds = bench.lessons
+
+    # Then they follow the training rows, and what the teacher thinks stands for the label
+    assert len(rows) == len(odds) == len(train) + 50
+    torch.testing.assert_close(rows.labels[: len(train)], bench.rows.labels)
+    torch.testing.assert_close(rows.labels[len(train) :], torch.sigmoid(odds[len(train) :]))
+    assert not torch.isnan(odds).any()

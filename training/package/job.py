@@ -70,7 +70,7 @@ def package(request: Request, folders: Folders) -> Verdict:
     trained = _trained(request, folders)
     model = request.contract.model
     train, validate = (Examples(folders.input("examples"), split) for split in ("train", "validate"))
-    bench = Workbench(trained, train, model.optimise)
+    bench = Workbench(trained, train, model.optimise, _unlabelled(folders.input("unlabelled")))
     contest = hold(bench, validate, model)
     test = CountedExamples(folders.input("examples"), "test")
     incumbent = read_champion(folders.input("champion"), test.kinds())
@@ -82,6 +82,11 @@ def package(request: Request, folders: Folders) -> Verdict:
     write_bundle(folders.output, subject, verdict, champion)
     _report(subject, verdict)
     return verdict
+
+
+def _unlabelled(folder: Path) -> Examples | None:
+    """Return the recent rows without a label; None where preprocessing found none."""
+    return Examples(folder) if any(folder.glob("*.parquet")) else None
 
 
 def _last_look(winner: Entry, bench: Workbench, test: CountedExamples, incumbent: Incumbent | None) -> Scored:

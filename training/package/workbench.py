@@ -27,11 +27,12 @@ _AT_ONCE = 8192
 
 @dataclass(frozen=True)
 class Workbench:
-    """A trained teacher and the training split it was trained on."""
+    """A trained teacher, the training split it was trained on, and recent rows without a label."""
 
     trained: Trained
     train: Examples
     settings: Optimise
+    unlabelled: Examples | None = None
 
     @cached_property
     def teacher(self) -> Tabular:
@@ -74,11 +75,38 @@ class Workbench:
         )
 
     @cached_property
-    @torch.inference_mode()
     def odds(self) -> Tensor:
         """What the teacher says of these rows: log-odds [N]."""
         _log.info("asking the teacher about %d training rows", len(self.rows))
-        parts = [self.rows.take(slice(at, at + _AT_ONCE)) for at in range(0, len(self.rows), _AT_ONCE)]
+        return self._asked(self.rows)
+
+    @cached_property
+    def lessons(self) -> tuple[Rows, Tensor]:
+        """What students learn from: training rows and then unlabelled ones, and the teacher's log-odds [N].
+
+        In place of the label that an unlabelled row lacks stands what the teacher thinks of it.
+        """
+        if self.unlabelled is None or not len(self.unlabelled):
+            return self.rows, self.odds
+        count = len(self.inputs.numbers)
+        _log.info("asking the teacher about %d unlabelled rows", len(self.unlabelled))
+        matrix = torch.from_numpy(
+            np.concatenate(
+                [self.inputs.of_batch(batch) for batch in self.unlabelled.batches(self.inputs.names)]
+            )
+        )
+        numbers, slots = matrix[:, :count].contiguous(), matrix[:, count:].to(torch.int64)
+        odds = self._asked(Rows(numbers, slots, torch.zeros(len(matrix))))
+        rows = Rows(
+            torch.cat([self.rows.numbers, numbers]),
+            torch.cat([self.rows.categories, slots]),
+            torch.cat([self.rows.labels, torch.sigmoid(odds)]),
+        )
+        return rows, torch.cat([self.odds, odds])
+
+    @torch.inference_mode()
+    def _asked(self, rows: Rows) -> Tensor:
+        parts = [rows.take(slice(at, at + _AT_ONCE)) for at in range(0, len(rows), _AT_ONCE)]
         return torch.cat([self.teacher(part.numbers, part.categories) for part in parts])
 
     @cached_property

@@ -121,6 +121,7 @@ class Run:
         kept = {name: feature for name, feature in self.contract.features.items() if name not in dropped}
         with stage("write examples"):
             self._write_examples(examples, kept)
+            self._write_unlabelled(rows, kept)
             self._report(described, kept, dropped)
         with stage("publish") as facts:
             facts["tables"] = self._publish(list(kept))
@@ -207,6 +208,10 @@ class Run:
         columns = examples.select(ID, TIME, LABEL, *kept, split.SPLIT)
         ordered = columns.sortWithinPartitions(split.SPLIT, ID)
         ordered.write.mode("overwrite").partitionBy(split.SPLIT).parquet(f"{self.settings.output}/examples")
+
+    def _write_unlabelled(self, rows: DataFrame, kept: dict[str, Feature]) -> None:
+        columns = split.unlabelled(rows, self.contract.split).select(ID, TIME, *kept)
+        columns.sortWithinPartitions(ID).write.mode("overwrite").parquet(f"{self.settings.output}/unlabelled")
 
     def _report(self, described: Described, kept: dict[str, Feature], dropped: dict[str, str]) -> None:
         chosen = {

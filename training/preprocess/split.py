@@ -29,6 +29,16 @@ def usable(rows: DataFrame) -> DataFrame:
     return rows.where(F.col(LABEL).isNotNull() & F.col(SPLIT).isNotNull())
 
 
+def unlabelled(rows: DataFrame, periods: Mapping[Split, Period]) -> DataFrame:
+    """Recent rows whose outcome is not known: since training began, and not from the days of the test split.
+
+    A student may learn on them what its teacher thinks.
+    """
+    recent = F.col(TIME) >= _midnight(periods["train"].start)
+    elsewhere = F.col(SPLIT).isNull() | (F.col(SPLIT) != F.lit("test"))
+    return rows.where(F.col(LABEL).isNull() & recent & elsewhere)
+
+
 def left_out(rows: DataFrame) -> dict[str, int]:
     """How many rows are not usable, and why."""
     unlabelled = F.col(LABEL).isNull()

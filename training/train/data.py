@@ -71,10 +71,13 @@ def equal_share(rows: int, rank: int, size: int) -> range:
 
 
 class Examples:
-    """The Parquet files of one split, seen as one sequence of rows in the order of the files' names."""
+    """The Parquet files of one split, seen as one sequence of rows in the order of the files' names.
 
-    def __init__(self, folder: Path, split: Split) -> None:
-        self.folder = folder / f"split={split}"
+    Without a split they are those of ``folder`` itself.
+    """
+
+    def __init__(self, folder: Path, split: Split | None = None) -> None:
+        self.folder = folder / f"split={split}" if split else folder
         self._files = sorted(self.folder.rglob("*.parquet"))
         if not self._files:
             raise DataError(

@@ -166,7 +166,7 @@ def test_given_a_champion_when_packaging_then_its_bundle_is_an_input(services: S
         job = services.run().arguments("Package")
         return {item["InputName"]: item["S3Input"]["S3Uri"] for item in job["ProcessingInputs"]}
 
-    assert set(inputs()) == {"code", "model", "examples", "reports"}
+    assert set(inputs()) == {"code", "model", "examples", "unlabelled", "reports"}
     services.champion = {"bundle": f"s3://{MODELS}/flights/runs/old/bundle/"}
     assert inputs()["champion"] == services.champion["bundle"]
     assert inputs()["model"].endswith("/output/model.tar.gz")

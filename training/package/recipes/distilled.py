@@ -24,8 +24,7 @@ def make(bench: Workbench) -> Iterator[Candidate]:
         student = _learnt(bench, width)
         yield Candidate(
             name=f"distilled-{width}",
-            made=f"one hidden layer of {width}, taught by the teacher on training rows only: "
-            "this job is handed no unlabelled rows",
+            made=f"one hidden layer of {width}, taught by the teacher on {_lessons(bench)}",
             graphs=export(student),
             reference=torch_score(student),
         )
@@ -43,7 +42,13 @@ def _learnt(bench: Workbench, width: int) -> Tabular:
         seed=trained.training.seed,
         batch_rows=trained.training.batch_rows,
     )
-    return learn(student, bench.rows, bench.odds, plan, f"distilled-{width}")
+    rows, odds = bench.lessons
+    return learn(student, rows, odds, plan, f"distilled-{width}")
+
+
+def _lessons(bench: Workbench) -> str:
+    more = len(bench.lessons[0]) - len(bench.rows)
+    return f"{len(bench.rows)} training rows and {more} recent ones without a label"
 
 
 def fewer_bends(encoding: Encoding, bends: int) -> Encoding:
