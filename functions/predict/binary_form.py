@@ -79,14 +79,15 @@ class BinaryForm:
             count = len(parts.numbers)
             if not count or self._unusual(parts.numbers, count):
                 return STRANGE
-            slots = self._slots_of(parts)
+            slots = self._slots_of(parts) if parts.texts else None
         except (Problem, KeyError, IndexError):
             return STRANGE
         rows, width = self._rows[:count], len(self._layout.numbers)
         rows[:, :width] = (
             parts.numbers if self._read_numbers is None else parts.numbers[:, self._read_numbers]
         )
-        rows[:, width:] = slots if self._read_codes is None else slots[:, self._read_codes]
+        if slots is not None:
+            rows[:, width:] = slots if self._read_codes is None else slots[:, self._read_codes]
         return count, "records"
 
     def _unusual(self, numbers: NDArray[np.float32], count: int) -> bool:
@@ -145,7 +146,7 @@ class BinaryForm:
     @staticmethod
     def _texts(rest: bytes, sizes: Sequence[int]) -> list[list[str]]:
         try:
-            texts = rest.decode().split("\0") if sum(sizes) else []
+            texts = rest.decode().split("\0") if rest or sum(sizes) else []
         except UnicodeDecodeError as error:
             raise Problem(400, f"The texts are not UTF-8: their byte {error.start} is at fault.") from None
         if len(texts) != sum(sizes):
