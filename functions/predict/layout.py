@@ -11,8 +11,13 @@ import msgspec
 
 from .bundle import Feature, Manifest
 
-LARGEST = 1e30
-"""Largest magnitude of a number. It leaves a float32 graph (up to 3.4e38) room for its sums."""
+LARGEST = 1.0000000150474662e30
+"""Largest magnitude of a number: 1e30 as float32 has it, so that all forms of request take the same.
+
+It leaves a float32 graph (up to 3.4e38) room for its sums.
+"""
+
+_FLOAT, _BITS = Struct("f"), Struct("I")
 
 Values = tuple[Any, ...]
 """One record, a value for each feature in the manifest's order: float or None, text or None."""
@@ -79,9 +84,23 @@ def slots_of(feature: Feature) -> dict[str | None, float]:
 
 
 def bounds(feature: Feature) -> tuple[float, float]:
-    """Return between which values, both included, a number is ordinary."""
-    low = -LARGEST if feature.min is None else feature.min
-    return low, LARGEST if feature.max is None else feature.max
+    """Return between which values, both included, a number is ordinary.
+
+    They are the float32 at or next to the feature's bounds on their outer side: a number at its bound is then
+    within it whether it comes as a float64 or as a float32.
+    """
+    low = -LARGEST if feature.min is None else -_float32_from(-feature.min)
+    return low, LARGEST if feature.max is None else _float32_from(feature.max)
+
+
+def _float32_from(value: float) -> float:
+    """Return the least float32 that is not below ``value``, or ±LARGEST for what is beyond it."""
+    value = max(-LARGEST, min(value, LARGEST))
+    found = float(_FLOAT.unpack(_FLOAT.pack(value))[0])
+    if found >= value:
+        return found
+    bits = _BITS.unpack(_FLOAT.pack(found))[0]  # those of a negative number grow as it falls
+    return float(_FLOAT.unpack(_BITS.pack(bits + (1 if found >= 0 else -1)))[0])
 
 
 def out_of_bounds(feature: Feature, value: float | None) -> Caution | None:

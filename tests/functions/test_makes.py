@@ -7,8 +7,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from functions.predict.bundle import Feature
+from functions.predict.layout import bounds
 from functions.predict.routes import Service
 
 from .conftest import serve
@@ -79,3 +84,43 @@ def test_given_numbers_alone_when_binary_goes_on_after_them_then_it_is_refused(m
 
     assert response["statusCode"] == 400
     assert "1 texts where the counts promise 0" in read(response)["detail"]
+
+
+def float32(value: float) -> float:
+    return float(np.float32(value))
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(0.1, 0.7), (-0.7, -0.1), (0, 1e-50), (-1e-50, 0.3), (16777217, 16777217), (None, None)]
+)
+def test_given_a_number_at_its_bound_then_every_form_finds_it_ordinary_beside_a_strange_one(
+    make: Make, low: float | None, high: float | None
+) -> None:
+    tiny, service = make(number("a", min=low, max=high, weight=0), number("b", max=1))
+    ends = [-1e30 if low is None else low, 1e30 if high is None else high]
+    each = [{"a": end} for end in ends]
+    strange = [*each, {"b": 2}]
+
+    for asked in (each, strange):
+        answers = [service.answer(event(records(*asked)), None), service.answer(in_binary(tiny, asked), None)]
+        found = [[len(one["warnings"]) for one in read(answer)["predictions"]] for answer in answers]
+        assert found == [[0, 0, 1][: len(asked)]] * 2
+
+
+@given(value=st.floats(-1e30, 1e30))
+def test_given_any_bound_then_it_is_widened_by_less_than_one_step_of_float32(value: float) -> None:
+    low, high = bounds(Feature(name="a", kind="number", min=value, max=value))
+
+    assert low <= value <= high
+    assert low == float32(low) and high == float32(high)
+    assert float(np.nextafter(np.float32(high), np.float32(-np.inf))) < value
+    assert float(np.nextafter(np.float32(low), np.float32(np.inf))) > value
+
+
+def test_given_bounds_beyond_what_is_taken_then_no_form_takes_more(make: Make) -> None:
+    tiny, service = make(number("a", min=-1e300, max=1e300))
+
+    for value in (1e35, -9e37):
+        for asked in (event(records({"a": value})), in_binary(tiny, [{"a": value}])):
+            (flaw,) = read(service.answer(asked, None))["errors"]
+            assert flaw["problem"] == "is beyond ±1e+30"
