@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any, get_type_hints
 
 from contract.errors import suggestion
+from contract.hyperparameters import RANGES, written
 from contract.openapi import LARGEST
 from contract.schema import SPLITS, Column, Contract, Feature, Optimise, Range, Record, Rule, Table, Training
 from contract.structure import StructureError, build
@@ -232,26 +232,25 @@ def _model(contract: Contract) -> Findings:
 
 
 def _positive_numbers(contract: Contract) -> Findings:
-    training, serving = contract.model.training, contract.serving
     positive = {
         "model.budget.bytes": contract.model.budget.bytes,
-        "model.training.epochs": training.epochs,
-        "model.training.patience": training.patience,
-        "model.training.batch_rows": training.batch_rows,
-        "model.training.learning_rate": training.learning_rate,
-        "model.training.embedding": training.embedding,
-        **{f"model.training.hidden[{at}]": width for at, width in enumerate(training.hidden)},
-        "serving.max_records": serving.max_records,
-        "serving.max_body_bytes": serving.max_body_bytes,
+        "serving.max_records": contract.serving.max_records,
+        "serving.max_body_bytes": contract.serving.max_body_bytes,
     }
     for key, value in positive.items():
         if value <= 0:
             yield key, f"{value:g} is not positive", "Above 0."
-    for key, value in {"seed": training.seed, "weight_decay": training.weight_decay}.items():
-        if value < 0:
-            yield f"model.training.{key}", f"{value:g} is negative", "At least 0."
-    if not 0 <= training.dropout < 1:
-        yield "model.training.dropout", f"{training.dropout:g} is out of range", "At least 0, below 1."
+
+
+def _training(contract: Contract) -> Findings:
+    for name in RANGES:
+        yield from _hyperparameter(f"model.training.{name}", name, getattr(contract.model.training, name))
+
+
+def _hyperparameter(key: str, name: str, value: Any) -> Findings:
+    fits, promise = RANGES[name]
+    if not fits(value):
+        yield key, f"{written(value)} is out of range", f"It must be {promise}."
 
 
 def _tuning(contract: Contract) -> Findings:
@@ -270,12 +269,12 @@ def _tuning(contract: Contract) -> Findings:
         if name not in known:
             yield key, "no such hyperparameter", suggestion(name, known)
         else:
-            yield from _range(contract, key, name, where)
+            yield from _range(key, name, where)
 
 
-def _range(contract: Contract, key: str, name: str, where: Range) -> Findings:
+def _range(key: str, name: str, where: Range) -> Findings:
     if where.values:
-        yield from _choices(contract, key, name, where)
+        yield from _choices(key, name, where)
         return
     if get_type_hints(Training)[name] not in (int, float):
         yield f"{key}.values", "missing", f"List what {name} may be, as in [model.training]."
@@ -287,17 +286,17 @@ def _range(contract: Contract, key: str, name: str, where: Range) -> Findings:
         yield f"{key}.min", f"{where.min:g} is not below max = {where.max:g}", "Swap or mend them."
     if where.scale == "log" and where.min <= 0:
         yield f"{key}.min", f"{where.min:g} has no logarithm", 'Above 0, or scale = "linear".'
-    yield from _possible(contract, f"{key}.min", name, _as_number(name, where.min))
-    yield from _possible(contract, f"{key}.max", name, _as_number(name, where.max))
+    yield from _possible(f"{key}.min", name, _as_number(name, where.min))
+    yield from _possible(f"{key}.max", name, _as_number(name, where.max))
 
 
-def _choices(contract: Contract, key: str, name: str, where: Range) -> Findings:
+def _choices(key: str, name: str, where: Range) -> Findings:
     if where.min is not None or where.max is not None or where.scale != "linear":
         yield f"{key}.values", "values and bounds exclude each other", "Give one of the two."
     if len(where.values) > MOST_VALUES:
         yield f"{key}.values", f"{len(where.values)} are listed", f"At most {MOST_VALUES}."
     for index, value in enumerate(where.values):
-        yield from _possible(contract, f"{key}.values[{index}]", name, value)
+        yield from _possible(f"{key}.values[{index}]", name, value)
         if value in where.values[:index]:
             yield f"{key}.values[{index}]", f"{value!r} stands here twice", "Leave one of them out."
 
@@ -307,14 +306,9 @@ def _as_number(name: str, bound: float) -> float:
     return int(bound) if get_type_hints(Training)[name] is int and float(bound).is_integer() else bound
 
 
-def _possible(contract: Contract, key: str, name: str, value: Any) -> Findings:
+def _possible(key: str, name: str, value: Any) -> Findings:
     """Whether ``value`` could stand in [model.training] too: of its type, and within its bounds."""
-    read = build(get_type_hints(Training)[name], _thawed(value), key)
-    model = contract.model
-    trial = replace(contract, model=replace(model, training=replace(model.training, **{name: read})))
-    for place, problem, remedy in _positive_numbers(trial):
-        if place.startswith(f"model.training.{name}"):
-            yield key, problem, remedy
+    yield from _hyperparameter(key, name, build(get_type_hints(Training)[name], _thawed(value), key))
 
 
 def _thawed(value: object) -> object:
@@ -409,6 +403,7 @@ RULES: tuple[Callable[[Contract], Findings], ...] = (
     _quality,
     _model,
     _positive_numbers,
+    _training,
     _optimise,
     _tuning,
     _examples,

@@ -39,7 +39,7 @@ def _value(name: str, text: str) -> Any:
     if name not in types:
         raise HyperparameterError(f"there is no hyperparameter {name!r}", suggestion(name, types))
     parse, sample = _PARSERS[types[name]]
-    fits, promise = _RANGES[name]
+    fits, promise = RANGES[name]
     try:
         value = parse(str(text))
     except ValueError as error:
@@ -53,10 +53,11 @@ def _value(name: str, text: str) -> Any:
 
 def _hint(name: str) -> str:
     """How the contract's default would be written."""
-    return f"Write {name}={_written(getattr(Training(), name))}, for example."
+    return f"Write {name}={written(getattr(Training(), name))}, for example."
 
 
-def _written(value: object) -> str:
+def written(value: object) -> str:
+    """Return a hyperparameter's value as ``override`` reads it."""
     if isinstance(value, tuple):
         return ",".join(map(str, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
@@ -75,7 +76,7 @@ _PARSERS: dict[Any, tuple[Callable[[str], Any], str]] = {
 }
 
 _COUNT: tuple[Callable[[Any], bool], str] = (lambda value: value >= 1, "at least 1")
-_RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
+RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "seed": (lambda value: value >= 0, "0 or more"),
     "epochs": _COUNT,
     "patience": _COUNT,

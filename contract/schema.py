@@ -115,7 +115,7 @@ class Selection:
 
 @dataclass(frozen=True, kw_only=True)
 class Floor:
-    """The least a model must reach on the test split to pass the gate."""
+    """The least a model must reach: on the validation split to be chosen, on the test split to pass."""
 
     auc: float
 
@@ -126,7 +126,7 @@ class Budget:
 
     bytes: int = 20_000_000
     parity: float = 1e-5
-    """Largest |Δ probability| between the torch model and the ONNX graph on the whole test split."""
+    """Largest |Δ probability| between a model and its graphs, on all rows of validation and test split."""
     auc_loss: float = 0.002
     """How much test AUC a challenger may lose against the champion on the same rows."""
 

@@ -5,7 +5,7 @@ from dataclasses import fields
 
 import pytest
 
-from contract.hyperparameters import _RANGES, HyperparameterError, override
+from contract.hyperparameters import RANGES, HyperparameterError, override
 from contract.schema import Training
 
 
@@ -46,5 +46,5 @@ def test_a_hyperparameter_that_cannot_be_followed_is_refused(name: str, text: st
 
 def test_every_hyperparameter_has_a_range_that_its_default_keeps() -> None:
     defaults = {field.name: getattr(Training(), field.name) for field in fields(Training)}
-    assert defaults.keys() == _RANGES.keys()
-    assert all(_RANGES[name][0](value) for name, value in defaults.items())
+    assert defaults.keys() == RANGES.keys()
+    assert all(RANGES[name][0](value) for name, value in defaults.items())

@@ -156,7 +156,7 @@ BROKEN = [
     (("quality", 0, "min"), 1, "quality[0].min", "mend"),
     (("model", "threshold"), 1, "model.threshold", "between 0 and 1"),
     (("model", "negative"), "late", "model.negative", "two names"),
-    (("model", "training", "hidden"), [16, 0], "model.training.hidden[1]", "above 0"),
+    (("model", "training", "hidden"), [16, 0], "model.training.hidden", "at least 1"),
     (("model", "optimise", "candidates"), ["distilled"], "model.optimise.candidates", "add it"),
     (("model", "optimise", "candidates"), ["teacher", "tree"], "model.optimise.candidates[1]", '"trees"'),
     (("model", "optimise", "students"), [8, 8], "model.optimise.students", "leave one"),
@@ -189,7 +189,7 @@ BROKEN = [
             (("ranges", "learning_rates"), {"values": [1]}, ("ranges", "learning_rates"), '"learning_rate"'),
             (("ranges", "hidden"), {"min": 1, "max": 2}, ("ranges", "hidden", "values"), "List what"),
             (("ranges", "hidden", "values"), [[8], 16], ("ranges", "hidden", "values[1]"), "brackets"),
-            (("ranges", "hidden", "values"), [[8], [0]], ("ranges", "hidden", "values[1]"), "Above 0"),
+            (("ranges", "hidden", "values"), [[8], [0]], ("ranges", "hidden", "values[1]"), "at least 1"),
             (("ranges", "hidden", "values"), [[8], [8]], ("ranges", "hidden", "values[1]"), "Leave one"),
             (("ranges", "hidden", "min"), 3, ("ranges", "hidden", "values"), "one of the two"),
             (("ranges", "embedding", "min"), 2.5, ("ranges", "embedding", "min"), "Correct"),
@@ -197,7 +197,7 @@ BROKEN = [
             (("ranges", "embedding", "max"), 2, ("ranges", "embedding", "min"), "mend"),
             (("ranges", "learning_rate", "min"), 0, ("ranges", "learning_rate", "min"), "linear"),
             (("ranges", "learning_rate", "scale"), "ln", ("ranges", "learning_rate", "scale"), "log"),
-            (("ranges", "dropout"), {"min": 0, "max": 1}, ("ranges", "dropout", "max"), "below 1"),
+            (("ranges", "dropout"), {"min": 0, "max": 1}, ("ranges", "dropout", "max"), "not including, 1"),
         )
     ),
 ]
