@@ -20,7 +20,7 @@ Columns = list[list[Any]]
 
 
 class JsonForm:
-    """Reads the JSON bodies of one manifest."""
+    """Reads the JSON bodies of one manifest. A body of type str is ASCII, so that its length is its bytes."""
 
     def __init__(self, layout: Layout, rows: memoryview) -> None:
         self._layout, self._rows = layout, rows
@@ -51,7 +51,7 @@ class JsonForm:
 
         Raises Problem 400, 413 or 422, naming each place at fault.
         """
-        body = body if isinstance(body, bytes) else encoded(body)
+        body = body if isinstance(body, bytes) else body.encode()
         limits = self._layout.limits
         if len(body) > limits.body_bytes:
             raise Problem(413, f"The body has {len(body)} bytes; at most {limits.body_bytes} are taken.")
@@ -103,14 +103,6 @@ def equally_long(columns: Any) -> Columns:
         raise ValueError("columns of different lengths, or none at all")
     blanks = [None] * lengths.pop()
     return [blanks if values is None else values for values in lists]
-
-
-def encoded(body: str) -> bytes:
-    """Return the body's bytes; raise Problem 400 where it holds half a surrogate pair."""
-    try:
-        return body.encode()
-    except UnicodeEncodeError:
-        raise Problem(400, "The body is not UTF-8 text.") from None
 
 
 def request_type(features: Sequence[Feature], *, ordinary: bool) -> type[msgspec.Struct]:

@@ -23,7 +23,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     """A body in one of the two forms. ``floats``: the answer is to be the probabilities alone, in binary."""
 
     form: Literal["json", "binary"]
-    body: str | bytes
+    body: bytes
     floats: bool = False
 
 
@@ -49,7 +49,7 @@ def read(event: Event, limit: int) -> Request:
     form = _form(_media_type(headers.get("content-type", "")))
     coding = headers.get("content-encoding", "").strip().lower()
     # API Gateway sends bytes only to who asks for them first.
-    floats = _media_type(headers.get("accept", "").partition(",")[0]) == PROBABILITIES
+    floats = form == "binary" and _media_type(headers.get("accept", "").partition(",")[0]) == PROBABILITIES
     return Request(form, _body(event, form, coding, limit), floats)
 
 
@@ -69,7 +69,7 @@ def _form(media: str) -> Literal["json", "binary"]:
     raise Problem(415, f"Send JSON with `Content-Type: application/json`, or binary records as `{RECORDS}`.")
 
 
-def _body(event: Event, form: str, coding: str, limit: int) -> str | bytes:
+def _body(event: Event, form: str, coding: str, limit: int) -> bytes:
     body = event.get("body")
     if not body:
         raise Problem(400, 'There is no body. Send {"records": [{…}, …]}.')
@@ -81,16 +81,24 @@ def _body(event: Event, form: str, coding: str, limit: int) -> str | bytes:
         # API Gateway has unpacked what was compressed, and read it as text.
         if form == "binary":
             raise Problem(400, f"The body of `{RECORDS}` did not arrive as bytes.")
-        return str(body)
+        return encoded(body)
     content = _decoded(body)
     return _unpacked(content, limit) if content.startswith(_GZIP) and coding == "gzip" else content
+
+
+def encoded(body: str) -> bytes:
+    """Return the body's bytes; raise Problem 400 where it holds half a surrogate pair."""
+    try:
+        return body.encode()
+    except UnicodeEncodeError:
+        raise Problem(400, "The body is not UTF-8 text.") from None
 
 
 def _decoded(body: str) -> bytes:
     try:
         return bytes(decoder()(body, validate=True))
     except (BinasciiError, ValueError):
-        raise Problem(400, "The body is not UTF-8 text.") from None
+        raise Problem(400, "The body is not the base64 that its event says.") from None
 
 
 @cache
@@ -115,4 +123,6 @@ def _unpacked(content: bytes, limit: int) -> bytes:
         raise Problem(413, f"The unpacked body is too large; at most {limit} bytes are taken.")
     if not unpack.eof:
         raise Problem(400, "The gzip of the body ends early.")
+    if unpack.unused_data:
+        raise Problem(400, "More follows the gzip of the body. Pack it as one piece.")
     return body

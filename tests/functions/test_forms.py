@@ -106,6 +106,17 @@ def test_given_binary_when_bare_probabilities_are_asked_for_then_warnings_are_co
     assert response["headers"]["x-millrace-version"] == "run-1"
 
 
+@pytest.mark.parametrize("colour", ["red", "grün"])
+def test_given_json_then_it_is_answered_in_json_whatever_its_texts(ask: Ask, colour: str) -> None:
+    body = json.dumps(records({**PARCEL, "colour": colour}), ensure_ascii=False)
+    headers = {"Content-Type": "application/json", "Accept": PROBABILITIES}
+
+    response = ask(event(body, headers=headers))
+
+    assert response["headers"]["Content-Type"] == "application/json"
+    assert len(probabilities(response)) == 1
+
+
 @pytest.mark.parametrize("body", [json.dumps(records(*ORDINARY)), json.dumps(as_columns(ORDINARY))])
 def test_given_gzip_that_arrives_packed_then_it_is_unpacked(ask: Ask, body: str) -> None:
     headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
@@ -123,9 +134,14 @@ def test_given_gzip_that_the_gateway_has_unpacked_then_it_is_answered(ask: Ask) 
 @pytest.mark.parametrize(
     ("body", "status", "detail"),
     [
-        (gzip.compress(b"{}")[:-4], 400, "ends early"),
+        (gzip.compress(b"{}", mtime=0)[:-4], 400, "ends early"),
         (b"\x1f\x8bnothing", 400, "is not gzip"),
-        (gzip.compress(b" " * 200_000), 413, "at most 100000"),
+        (gzip.compress(b" " * 200_000, mtime=0), 413, "at most 100000"),
+        (
+            gzip.compress(json.dumps(records(PARCEL)).encode(), mtime=0) + b"junk",
+            400,
+            "More follows the gzip",
+        ),
     ],
 )
 def test_given_bad_gzip_then_it_is_refused(ask: Ask, body: bytes, status: int, detail: str) -> None:

@@ -119,14 +119,29 @@ def test_a_request_of_another_shape_is_refused(ask: Ask, body: str, field: str |
     assert flaw["problem"].startswith(problem)
 
 
-@pytest.mark.parametrize("body", ["/w==", "not base64!", "é"])
-def test_an_encoded_body_that_is_no_text_is_refused(ask: Ask, body: str) -> None:
-    assert "not UTF-8" in problem_of(ask(event(body, encoded=True)), 400)["detail"]
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        ("/w==", "not UTF-8"),
+        ("not base64!", "not the base64"),
+        ("é", "not the base64"),
+        ("e30", "not the base64"),
+    ],
+)
+def test_an_encoded_body_that_is_no_text_is_refused(ask: Ask, body: str, detail: str) -> None:
+    assert detail in problem_of(ask(event(body, encoded=True)), 400)["detail"]
 
 
 @pytest.mark.parametrize("size", [100_001, 300_000])
 def test_too_large_a_body_is_refused(ask: Ask, size: int) -> None:
     assert "100000" in problem_of(ask(event("x" * size)), 413)["detail"]
+
+
+def test_a_body_of_few_characters_but_many_bytes_is_too_large(ask: Ask) -> None:
+    body = json.dumps(records({**PARCEL, "colour": "é" * 60_000}), ensure_ascii=False)
+
+    assert len(body) < 100_000
+    assert "at most 100000" in problem_of(ask(event(body)), 413)["detail"]
 
 
 def test_too_many_records_are_refused(ask: Ask) -> None:
