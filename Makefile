@@ -57,7 +57,7 @@ check: setup
 	$(BIN)/mypy .
 
 unit: setup setup-tuning
-	$(BIN)/python -m pytest -m "not life"
+	$(BIN)/python -m pytest -m "not life" -n auto --maxprocesses 2 --dist loadfile
 
 life: setup setup-tuning
 	$(BIN)/python -m pytest -m life

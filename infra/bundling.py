@@ -201,8 +201,11 @@ def _wheels(requirements: str, target: Target, cache: Path, unused: tuple[str, .
             _install(requirements, target, fresh)
             _trim(fresh, unused)
             _compile(fresh, (path for path in fresh.iterdir() if path.is_dir()), target)
-            if not folder.exists():
+            try:
                 fresh.rename(folder)
+            except OSError:  # another process was quicker, and made the same
+                if not folder.exists():
+                    raise
     return folder
 
 

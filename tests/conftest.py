@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
+from botocore import loaders
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
@@ -19,6 +21,9 @@ settings.register_profile(
     "steady", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("steady")
+
+# Every session reads the same descriptions of services, which are large.
+loaders.create_loader = cache(loaders.create_loader)
 
 # Small data: compiling for speed costs more than it ever brings back.
 JAVA_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dlog4j2.level=ERROR"
