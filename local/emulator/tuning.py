@@ -118,8 +118,8 @@ class Searches:
         mark = hashlib.sha256(f"{search.name}/{number}".encode()).hexdigest()[:8]
         name = f"{search.name}-{number:03d}-{mark}"
         search.tuned[name] = tuned
-        search.names.append(name)
         self.start_trial(_trial(search, name, tuned), at_once)
+        search.names.append(name)  # only now: who lists the trials describes each of them
 
     def _running(self, search: Search) -> list[str]:
         return [name for name in search.names if self._trial(name)["TrainingJobStatus"] not in ENDED]
