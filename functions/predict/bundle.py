@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from os import PathLike, fspath
 from os.path import isfile, join
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -18,6 +18,10 @@ except ImportError:  # before Python 3.12
 
 FORMAT = 2
 
+Name = Annotated[str, msgspec.Meta(pattern=r'^[^"\\\x00-\x1f]+$')]
+"""A feature's name: what the decoder of requests takes as the name of a field."""
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+
 
 class BundleError(Exception):
     """The bundle cannot be served. Says which file, what is wrong with it and what to do."""
@@ -26,7 +30,7 @@ class BundleError(Exception):
 class Feature(msgspec.Struct, frozen=True):
     """A model input. ``values`` is the vocabulary of a category; ``used`` is false if training dropped it."""
 
-    name: str
+    name: Name
     kind: Literal["number", "category"]
     required: bool = False
     min: float | None = None
@@ -34,7 +38,7 @@ class Feature(msgspec.Struct, frozen=True):
     unit: str = ""
     meaning: str = ""
     used: bool = True
-    values: tuple[str, ...] = ()
+    values: tuple[Annotated[str, msgspec.Meta(min_length=1)], ...] = ()
 
 
 class Inputs(msgspec.Struct, frozen=True):
@@ -55,8 +59,8 @@ class Decision(msgspec.Struct, frozen=True):
 class Limits(msgspec.Struct, frozen=True):
     """The most one request may hold."""
 
-    records: int
-    body_bytes: int
+    records: Positive
+    body_bytes: Positive
 
 
 class Example(msgspec.Struct, frozen=True):
@@ -133,6 +137,10 @@ def open_bundle(place: str | PathLike[str]) -> Bundle | None:
     columns = len(manifest.inputs.numbers) + len(manifest.inputs.categories)
     try:
         return Bundle(manifest, Model(single, batch, columns=columns, capacity=manifest.limits.records))
+    except (MemoryError, OverflowError) as error:
+        raise BundleError(
+            f"{file}: there is no memory for {manifest.limits.records} records; lower `limits.records`"
+        ) from error
     except EngineError as error:
         raise BundleError(
             f"{folder}: the graphs do not run on the {columns} columns of manifest.json: {error}; "
@@ -154,7 +162,7 @@ def _read_manifest(file: str) -> Manifest:
                 f"{file}: format {found} is not {FORMAT}; train again, or deploy the function that reads it"
             )
         return msgspec.json.decode(content, type=Manifest)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BundleError(f"{file}: {error}; package the model again") from error
 
 
@@ -172,7 +180,10 @@ def _read_graph(folder: str, manifest: Manifest, name: str) -> bytes:
 
 
 def _check_columns(manifest: Manifest) -> None:
-    """Refuse a manifest whose columns are not its features."""
+    """Refuse a manifest whose columns are not its features, or whose features are not told apart."""
+    every = [feature.name for feature in manifest.features]
+    if twice := sorted({name for name in every if every.count(name) > 1}):
+        raise BundleError(f"manifest.json: features {twice} stand twice; package the model again")
     for kind, names in (("number", manifest.inputs.numbers), ("category", manifest.inputs.categories)):
         unknown = set(names) - {feature.name for feature in manifest.features if feature.kind == kind}
         if unknown:

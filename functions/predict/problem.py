@@ -33,6 +33,11 @@ class Problem(Exception):  # noqa: N818 - the word of RFC 9457
         self.detail = detail
         self.flaws = flaws
 
+    def __str__(self) -> str:
+        """Return detail and flaws in one line, for who reads them elsewhere than in an answer."""
+        flaws = (f"Record {flaw.record}, `{flaw.field}`: {flaw.problem}." for flaw in self.flaws)
+        return " ".join((self.detail, *flaws))
+
     def document(self, request_id: str, **more: str | None) -> str:
         """Return the body, ``application/problem+json``; ``more`` adds members to it."""
         document = {

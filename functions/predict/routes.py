@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from . import request
-from .bundle import Bundle, Manifest, open_bundle
+from .bundle import Bundle, BundleError, Manifest, open_bundle
 from .journal import Journal, Write, quoted, write_stdout
 from .moment import seconds_of
 from .predictor import Answer, Predictor
@@ -61,7 +61,12 @@ class Service:
     def start(cls, settings: Settings, write: Write = write_stdout) -> Service:
         """Open the bundle and warm up. Raises BundleError, so that a bad release fails before its callers."""
         service = cls(settings, open_bundle(settings.bundle), write)
-        service.warm()
+        try:
+            service.warm()
+        except Problem as problem:
+            raise BundleError(
+                f"{settings.bundle}: its own examples are refused: {problem} Package the model again"
+            ) from problem
         return service
 
     def warm(self) -> None:

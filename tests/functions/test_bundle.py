@@ -10,12 +10,17 @@ import pytest
 
 from functions.predict.bundle import BundleError, open_bundle
 
+from .conftest import serve
 from .tiny_bundle import make_bundle
 
 
 def change(bundle: Path, **members: Any) -> None:
     file = bundle / "manifest.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), **members}))
+
+
+def feature(name: str, **more: Any) -> dict[str, Any]:
+    return {"name": name, "kind": "category", **more}
 
 
 def test_an_empty_layer_is_no_bundle(tmp_path: Path) -> None:
@@ -37,6 +42,12 @@ def test_a_changed_model_is_refused(tmp_path: Path) -> None:
         ({"format": 1}, "format 1 is not 2"),
         ({"version": None}, r"manifest.json: Expected `str`, got `null` - at `\$.version`"),
         ({"files": {}}, "lists no model.onnx"),
+        ({"limits": {"records": 0, "body_bytes": 9}}, r"Expected `int` >= 1 - at `\$.limits.records`"),
+        ({"limits": {"records": 10**12, "body_bytes": 9}}, "no memory for 1000000000000 records"),
+        ({"limits": {"records": 10**20, "body_bytes": 9}}, "no memory for 1"),
+        ({"features": [feature("depot")] * 2}, r"features \['depot'\] stand twice"),
+        ({"features": [feature('de"pot')]}, r"Expected `str` matching regex .* at `\$.features\[0\].name`"),
+        ({"features": [feature("depot", values=["north", ""])]}, r"length >= 1 - at .*values\[1\]`"),
         (
             {"inputs": {"numbers": ["weight"], "categories": ["depot", "region"]}},
             r"do not run on the 3 columns",
@@ -55,3 +66,29 @@ def test_a_manifest_that_does_not_fit_is_refused(
 
     with pytest.raises(BundleError, match=message):
         open_bundle(bundle)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b'{"format": 2, "version": "\xff"}', b'{"format": ' + b"[" * 99_999]
+)
+def test_a_damaged_manifest_is_refused(tmp_path: Path, content: bytes) -> None:
+    (make_bundle(tmp_path) / "manifest.json").write_bytes(content)
+
+    with pytest.raises(BundleError, match="package the model again"):
+        open_bundle(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ({"examples": [{"record": {"speed": 1}, "probability": 0.5}]}, "Record 0, `speed`: is not a field"),
+        ({"limits": {"records": 9, "body_bytes": 9}}, "at most 9 are taken"),
+    ],
+)
+def test_a_model_that_does_not_take_its_own_examples_is_refused(
+    tmp_path: Path, members: dict[str, Any], message: str
+) -> None:
+    change(make_bundle(tmp_path / "bundle"), **members)
+
+    with pytest.raises(BundleError, match=message):
+        serve(tmp_path)
