@@ -73,7 +73,7 @@ class Predictor:
             records, shape = form.values(body)
             count, cautions = self._look_again(records)
         probabilities = self._model.run(count)
-        if math.isnan(sum(probabilities)):
+        if not math.isfinite(sum(probabilities)):
             raise _no_answer(probabilities)
         if floats:
             memory = self._model.last(count)
@@ -112,6 +112,6 @@ def _no_answer(probabilities: list[float]) -> Problem:
     flaws = tuple(
         Flaw("the model has no probability for these values", record=index)
         for index, probability in enumerate(probabilities)
-        if math.isnan(probability)
+        if not math.isfinite(probability)
     )
     return Problem(422, "Numbers far out of bounds leave the model without an answer.", flaws)

@@ -99,7 +99,7 @@ def test_given_a_number_at_its_bound_then_every_form_finds_it_ordinary_beside_a_
     tiny, service = make(number("a", min=low, max=high, weight=0), number("b", max=1))
     ends = [-1e30 if low is None else low, 1e30 if high is None else high]
     each = [{"a": end} for end in ends]
-    strange = [*each, {"b": 2}]
+    strange: list[dict[str, Any]] = [*each, {"b": 2}]
 
     for asked in (each, strange):
         answers = [service.answer(event(records(*asked)), None), service.answer(in_binary(tiny, asked), None)]

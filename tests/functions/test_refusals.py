@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from functions.predict.model import Model
 from functions.predict.predictor import Predictor
 
 from .conftest import Ask, serve
@@ -194,6 +195,16 @@ def test_values_that_overflow_the_model_are_refused_as_such(tmp_path: Path) -> N
     fair, endless = {"region": "coast"}, {"region": "coast", "weight": 1e30}
 
     response = serve(tmp_path).answer(event(records(fair, endless)), None)
+
+    assert [flaw["record"] for flaw in problem_of(response, 422)["errors"]] == [1]
+
+
+def test_a_probability_that_is_endless_is_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_bundle(tmp_path / "bundle")
+    service = serve(tmp_path)
+    monkeypatch.setattr(Model, "run", lambda *_: [0.5, math.inf])
+
+    response = service.answer(event(records(PARCEL, PARCEL)), None)
 
     assert [flaw["record"] for flaw in problem_of(response, 422)["errors"]] == [1]
 
