@@ -65,6 +65,11 @@ life: setup setup-tuning
 bench-api: setup ## measure what a prediction adds to an empty function, into docs/benchmarks.md; needs a released model
 	$(BIN)/python -m benchmarks.api_overhead --publish
 
+bench-predict: setup ## measure the prediction path and its cold start, into docs/benchmarks.md: make bench-predict BUNDLE=folder
+	$(BIN)/python -m benchmarks.predict_overhead $(BUNDLE) --publish
+	$(BIN)/python -m benchmarks.cold_start $(BUNDLE) --publish
+	$(BIN)/python -m benchmarks.engine_versions $(BUNDLE) --publish
+
 bench-training: setup ## measure training with two processes and what it waits, into docs/benchmarks.md
 	$(BIN)/python -m benchmarks.training --publish
 
