@@ -13,7 +13,7 @@ GROUPS := preprocess training infra local flights develop
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONUNBUFFERED = 1
 
-.PHONY: setup setup-tuning demo up down test check unit life bench-api bench-training bench-preprocessing smoke-aws clean help
+.PHONY: setup setup-tuning demo up down test check unit life bench-predict bench-api bench-training bench-preprocessing smoke-aws clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 22
