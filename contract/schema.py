@@ -215,7 +215,7 @@ class Optimise:
     quantised_parity: float = 0.1
     """Largest |Δ probability| of an 8-bit graph against its model: rounding is its nature."""
     rows: int = 400_000
-    """At most so many training rows, evenly spread, are what candidates learn from."""
+    """At most so many training rows, and as many without a label, evenly spread, teach candidates."""
     epochs: int = 6
     """Passes of a student over those rows; a pruned model is tuned for half as many."""
     students: tuple[int, ...] = (32, 16)

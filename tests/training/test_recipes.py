@@ -108,3 +108,6 @@ def test_rows_without_a_label_are_learnt_as_the_teacher_sees_them(run: Run, tmp_
     torch.testing.assert_close(rows.labels[: len(train)], bench.rows.labels)
     torch.testing.assert_close(rows.labels[len(train) :], torch.sigmoid(odds[len(train) :]))
     assert not torch.isnan(odds).any()
+    # And of them, too, there are no more than the settings allow
+    few = Workbench(trained(PARCELS), train, Optimise(rows=10), Examples(tmp_path))
+    assert (len(few.rows), len(few.lessons[0])) == (10, 20)

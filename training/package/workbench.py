@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -84,17 +86,17 @@ class Workbench:
     def lessons(self) -> tuple[Rows, Tensor]:
         """What students learn from: training rows and then unlabelled ones, and the teacher's log-odds [N].
 
-        In place of the label that an unlabelled row lacks stands what the teacher thinks of it.
+        In place of the label that an unlabelled row lacks stands what the teacher thinks of it. Of
+        either kind there are no more than the settings allow, evenly spread.
         """
         if self.unlabelled is None or not len(self.unlabelled):
             return self.rows, self.odds
         count = len(self.inputs.numbers)
-        _log.info("asking the teacher about %d unlabelled rows", len(self.unlabelled))
+        parts = self._spread(self.unlabelled, self.inputs.names)
         matrix = torch.from_numpy(
-            np.concatenate(
-                [self.inputs.of_batch(batch) for batch in self.unlabelled.batches(self.inputs.names)]
-            )
+            np.concatenate([self.inputs.of_batch(batch)[kept] for batch, kept in parts])
         )
+        _log.info("asking the teacher about %d unlabelled rows", len(matrix))
         numbers, slots = matrix[:, :count].contiguous(), matrix[:, count:].to(torch.int64)
         odds = self._asked(Rows(numbers, slots, torch.zeros(len(matrix))))
         rows = Rows(
@@ -111,15 +113,21 @@ class Workbench:
 
     @cached_property
     def _learnt(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        stride = -(-len(self.train) // self.settings.rows)
-        _log.info("reading every %s of %d training rows", _nth(stride), len(self.train))
-        rows, labels, at = [], [], 0
-        for batch in self.train.batches([*self.inputs.names, LABEL]):
-            kept = slice(-at % stride, None, stride)
+        rows, labels = [], []
+        for batch, kept in self._spread(self.train, [*self.inputs.names, LABEL]):
             rows.append(self.inputs.of_batch(batch)[kept])
             labels.append(number_matrix(batch, [LABEL])[kept, 0])
-            at += batch.num_rows
         return np.concatenate(rows), np.concatenate(labels)
+
+    def _spread(
+        self, examples: Examples, columns: Sequence[str]
+    ) -> Iterator[tuple[pa.RecordBatch, slice[int, None, int]]]:
+        """Yield every batch, and which of its rows to keep so that the settings allow their number."""
+        stride, at = -(-len(examples) // self.settings.rows), 0
+        _log.info("reading every %s of the %d rows in %s", _nth(stride), len(examples), examples.folder.name)
+        for batch in examples.batches(columns):
+            yield batch, slice(-at % stride, None, stride)
+            at += batch.num_rows
 
 
 def _nth(stride: int) -> str:
