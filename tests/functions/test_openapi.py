@@ -98,6 +98,15 @@ def test_the_description_and_the_function_draw_the_same_line_and_name_the_same_f
     assert (openapi.RECORDS, openapi.PROBABILITIES) == (request.RECORDS, request.PROBABILITIES)
 
 
+def test_the_requests_that_the_documentation_shows_are_answered(gateway: Gateway) -> None:
+    shown = (Path(__file__).parents[2] / "docs/api.md").read_text().split("```json\n")[1:]
+
+    for block in shown:
+        response = gateway.service.answer(event(block.partition("```")[0], model="flights"), None)
+        assert response["statusCode"] == 200, response["body"]
+    assert len(shown) == 2
+
+
 def test_the_contracts_examples_are_answered_without_warnings_of_bounds(
     contract: Contract, tmp_path: Path
 ) -> None:

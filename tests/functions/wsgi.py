@@ -25,13 +25,13 @@ class Gateway:
     """A WSGI application that hands each request to the function."""
 
     def __init__(self, service: Service) -> None:
-        self._service = service
+        self.service = service
         self._routes = Map([rule.empty() for rule in ROUTES.values()])
 
     def __call__(self, environ: dict[str, Any], start_response: Start) -> Iterable[bytes]:
         request = Request(environ)
         resource, parameters = self._routes.bind_to_environ(environ).match()
-        answer = self._service.answer(self._event(request, resource, dict(parameters)), None)
+        answer = self.service.answer(self._event(request, resource, dict(parameters)), None)
         response = Response(answer["body"], HTTPStatus(answer["statusCode"]), answer["headers"])
         return response(environ, start_response)
 
