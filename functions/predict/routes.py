@@ -60,7 +60,13 @@ class Service:
     @classmethod
     def start(cls, settings: Settings, write: Write = write_stdout) -> Service:
         """Open the bundle and warm up. Raises BundleError, so that a bad release fails before its callers."""
-        service = cls(settings, open_bundle(settings.bundle), write)
+        bundle = open_bundle(settings.bundle)
+        if bundle and settings.workload not in ("", bundle.manifest.workload):
+            raise BundleError(
+                f"{settings.bundle} holds a model of `{bundle.manifest.workload}`, and this function serves "
+                f"`{settings.workload}`; release a model of that"
+            )
+        service = cls(settings, bundle, write)
         try:
             service.warm()
         except Problem as problem:
