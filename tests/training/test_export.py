@@ -127,6 +127,17 @@ def test_a_model_may_lack_a_part(encoding: Encoding, hidden: tuple[int, ...]) ->
         assert found.answers([record], use)[0] == pytest.approx(expected(model, record), abs=1e-6)
 
 
+def test_numbers_far_from_zero_lose_no_digits_in_the_graph_for_single_records() -> None:
+    # Given years: their spread is nothing beside their size
+    year = Number(name="year", median=2013.0, mean=2013.4, std=0.5, gaps=True, knots=(2012.0, 2013.0, 2014.0))
+    model = trained(Encoding(numbers=(year, AGE), categories=(COLOUR,)))
+    found = Exported(model, export(model.model()))
+    # Then the folded graph answers as the model does, gaps included
+    for given in (2011.0, 2012.6, 2013.0, 2014.5, None):
+        record: Record = {"year": given, "age": 11.0, "colour": "red"}
+        assert found.answers([record], "single")[0] == pytest.approx(expected(model, record), abs=1e-6)
+
+
 def test_many_slots_are_looked_up_instead_of_added_up(monkeypatch: pytest.MonkeyPatch) -> None:
     # Given a model with more slots than steps are worth
     monkeypatch.setattr(fold, "MOST_STEPS", 3)

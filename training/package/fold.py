@@ -20,11 +20,14 @@ _MISSING = 3e38
 """What stands for a missing number: it cuts to 1 all that its column gives, the column's flag included."""
 _FLAG = (1e-33, -0.5)
 """Scale and shift of a flag: 0 for every number that occurs, 1 for a missing one."""
+_REMOTE = 200
+"""A mean so many standard deviations from zero is taken off first: float32 would round away what counts."""
 
 
 class Folded(nn.Module):
     """Log-odds [N] from finite ``rows`` [N, n + c]; equal to the model's up to rounding."""
 
+    centre: Tensor
     spread: Tensor
     shift: Tensor
     weight: Tensor
@@ -34,20 +37,24 @@ class Folded(nn.Module):
         super().__init__()
         first, self._rest = model.layers()
         self.table: _Table | None = None
-        parts = _of_numbers(model.numbers, first) if model.numbers is not None else []
+        centre = torch.zeros(0) if model.numbers is None else _centre(model.numbers)
+        parts = _of_numbers(model.numbers, first, centre.double()) if model.numbers is not None else []
         if model.categories is not None:
             tables = _tables(model.categories, first)
             if sum(map(len, tables)) <= MOST_STEPS:
                 parts += [_steps(table, model.columns - len(tables) + at) for at, table in enumerate(tables)]
             else:
                 self.table = _Table(model.categories, tables)
+        self._remote = bool(centre.any())
+        self.register_buffer("centre", nn.functional.pad(centre, (0, model.columns - len(centre))))
         self._keep(parts, first, model.columns)
 
     def forward(self, rows: Tensor) -> Tensor:
         """Add up what every column gives to the first layer, and go on as the model does."""
         hidden = self.bias
         if len(self.shift):
-            filled = torch.where(torch.isnan(rows), _MISSING, rows)
+            near = rows - self.centre if self._remote else rows
+            filled = torch.where(torch.isnan(near), _MISSING, near)
             cut = torch.addmm(self.shift, filled, self.spread).clamp(0, 1)
             hidden = torch.addmm(self.bias, cut, self.weight)
         if self.table is not None:
@@ -71,7 +78,7 @@ class Folded(nn.Module):
 
 @dataclass(frozen=True)
 class _Part:
-    """K cut values: raw[column] · scale + shift, times ``weight`` [K, hidden].
+    """K cut values: raw[column] · scale + shift, times ``weight`` [K, hidden]; raw counts from its centre.
 
     ``bias`` [hidden] is what they give besides.
     """
@@ -87,28 +94,34 @@ class _Part:
         return (raw * self.scale + self.shift).clamp(0, 1)[:, None] * self.weight
 
 
-def _of_numbers(numbers: Numbers, first: nn.Linear) -> list[_Part]:
-    """Return scaled numbers, bends and flags.
+def _centre(numbers: Numbers) -> Tensor:
+    """Return from where each number is counted, [n] float32: its mean if that is remote, else 0."""
+    return torch.where(numbers.mean.abs() > _REMOTE * numbers.std, numbers.mean, 0.0)
+
+
+def _of_numbers(numbers: Numbers, first: nn.Linear, centre: Tensor) -> list[_Part]:
+    """Return scaled numbers, bends and flags of numbers that are counted from ``centre`` [n].
 
     Every number has a flag. It brings what a gap means, and takes back what the missing number's cut values
     give in excess of the median's.
     """
     weight = first.weight.detach().double().T
     count, gaps = len(numbers.median), numbers.gaps
-    mean, std, every = numbers.mean.double(), numbers.std.double(), torch.arange(count)
+    mean, std, every = numbers.mean.double() - centre, numbers.std.double(), torch.arange(count)
+    median, start = numbers.median.double() - centre, numbers.bend_start.double() - centre[numbers.bend_of]
     scaled, bends = weight[:count], weight[count + len(gaps) : numbers.width]
     # A scaled number in [-FAR, FAR] is 2 FAR times a value in [0, 1], less FAR.
     scale, steep = 1 / (2 * FAR * std), 1 / numbers.bend_length.double()
     nothing = torch.zeros(first.out_features).double()
     parts = [
         _Part(every.double(), scale, (FAR * std - mean) * scale, scaled * 2 * FAR, -FAR * scaled.sum(0)),
-        _Part(numbers.bend_of.double(), steep, -numbers.bend_start.double() * steep, bends, nothing),
+        _Part(numbers.bend_of.double(), steep, -start * steep, bends, nothing),
     ]
     flags = torch.zeros(count, first.out_features).double()
     flags[gaps] = weight[count : count + len(gaps)]
     for part in parts:
         column = part.column.long()
-        flags.index_add_(0, column, part.of(numbers.median.double()[column]) - part.weight)
+        flags.index_add_(0, column, part.of(median[column]) - part.weight)
     ones = torch.ones(count).double()
     return [*parts, _Part(every.double(), ones * _FLAG[0], ones * _FLAG[1], flags, nothing)]
 
