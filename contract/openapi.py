@@ -9,7 +9,7 @@ from contract.schema import Contract, Feature
 Schema = dict[str, Any]
 
 LARGEST = 1.0000000150474662e30
-"""Largest magnitude of a number that the API takes, 1e30 as float32 has it: beyond it such a model cannot add."""
+"""Largest magnitude of a number that the API takes: 1e30, as float32. Beyond it such a model cannot add."""
 
 RECORDS = "application/vnd.millrace.records"
 """Media type of records in binary; docs/api.md lays them out."""
