@@ -93,8 +93,8 @@ def section(found: list[tuple[str, str, str]]) -> Section:
         command="python -m benchmarks.engine_versions FOLDER --publish",
         prose=(
             f"The function asks ONNX Runtime for version {INTERFACE} of its C interface, which later "
-            "libraries keep offering. Each version's library ran the same bundle; what its 65 probabilities differ by "
-            "from those of the pinned version is in the last column."
+            "libraries keep offering. Each version's library ran the same bundle; what its 65 probabilities "
+            "differ by from those of the pinned version is in the last column."
         ),
         header=("onnxruntime", "library", "outcome"),
         rows=tuple(found),
