@@ -181,9 +181,13 @@ def _read_graph(folder: str, manifest: Manifest, name: str) -> bytes:
 
 def _check_columns(manifest: Manifest) -> None:
     """Refuse a manifest whose columns are not its features, or whose features are not told apart."""
-    every = [feature.name for feature in manifest.features]
-    if twice := sorted({name for name in every if every.count(name) > 1}):
-        raise BundleError(f"manifest.json: features {twice} stand twice; package the model again")
+    listed = {
+        "features": [feature.name for feature in manifest.features],
+        "inputs": [*manifest.inputs.numbers, *manifest.inputs.categories],
+    }
+    for member, names in listed.items():
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise BundleError(f"manifest.json: {member} {twice} stand twice; package the model again")
     for kind, names in (("number", manifest.inputs.numbers), ("category", manifest.inputs.categories)):
         unknown = set(names) - {feature.name for feature in manifest.features if feature.kind == kind}
         if unknown:

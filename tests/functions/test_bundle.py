@@ -46,6 +46,7 @@ def test_a_changed_model_is_refused(tmp_path: Path) -> None:
         ({"limits": {"records": 10**12, "body_bytes": 9}}, "no memory for 1000000000000 records"),
         ({"limits": {"records": 10**20, "body_bytes": 9}}, "no memory for 1"),
         ({"features": [feature("depot")] * 2}, r"features \['depot'\] stand twice"),
+        ({"inputs": {"numbers": ["weight", "weight"]}}, r"inputs \['weight'\] stand twice"),
         ({"features": [feature('de"pot')]}, r"Expected `str` matching regex .* at `\$.features\[0\].name`"),
         ({"features": [feature("depot", values=["north", ""])]}, r"length >= 1 - at .*values\[1\]`"),
         (
