@@ -27,6 +27,7 @@ from benchmarks.events import predict_event, read_manifest
 from benchmarks.page import Section, publish
 from benchmarks.quota import FULL_MB, group, share_of
 from benchmarks.runtime import Function, Running, running
+from infra.settings import Serving
 
 SIZES = (128, 256, 384, 512, 768, 1024, FULL_MB)
 MANY = 64
@@ -210,6 +211,7 @@ HEADER = (
 def prose(points: Sequence[Point], chosen: int) -> str:
     """What the table and the pictures cannot say."""
     return PROSE.format(
+        default=Serving().memory_mb,
         chosen=chosen,
         fuller=FULLER,
         peak=max(one.peak for one in points),
@@ -256,8 +258,8 @@ def charts(points: Sequence[Point]) -> tuple[Chart, ...]:
 
 
 PROSE = """
-`serving.memory_mb` is {chosen} by default. The bill hardly depends on it: between the smallest size and the
-largest lie ${spread:.2f} for a million requests, of ${bill:.2f} with API Gateway, because a request takes a
+`serving.memory_mb` is {default} by default; this curve chooses {chosen}. The bill
+hardly depends on it: between the smallest size and the largest lie ${spread:.2f} for a million requests, of ${bill:.2f} with API Gateway, because a request takes a
 millisecond or two. What memory buys is a fast start, and calm where requests follow each other without a
 pause. So the choice is the smallest size that starts within a tenth of the fastest, of those that add no
 more than 2 % to the lowest bill, and is at most {fuller:.0%} full (the function's process peaked at

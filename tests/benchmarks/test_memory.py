@@ -49,7 +49,12 @@ def test_the_emulators_line_gives_the_duration() -> None:
 def test_the_section_marks_the_choice_and_fits_its_header() -> None:
     found = section([point(128, 900), point(1769, 90)])
     assert [row[0] for row in found.rows] == ["128", "1769 **(chosen)**"]
-    assert "`serving.memory_mb` is 1769 by default" in found.prose
+    assert "is 1769 by default; this curve chooses 1769." in found.prose
+
+
+def test_the_section_does_not_call_default_what_it_merely_chose() -> None:
+    found = section([point(128, 900), point(512, 90)])
+    assert "is 1769 by default; this curve chooses 512." in found.prose
 
 
 def test_the_share_is_that_of_lambda() -> None:
