@@ -259,7 +259,8 @@ def charts(points: Sequence[Point]) -> tuple[Chart, ...]:
 
 PROSE = """
 `serving.memory_mb` is {default} by default; this curve chooses {chosen}. The bill
-hardly depends on it: between the smallest size and the largest lie ${spread:.2f} for a million requests, of ${bill:.2f} with API Gateway, because a request takes a
+hardly depends on it: between the smallest size and the largest lie ${spread:.2f} for a million requests,
+of ${bill:.2f} with API Gateway, because a request takes a
 millisecond or two. What memory buys is a fast start, and calm where requests follow each other without a
 pause. So the choice is the smallest size that starts within a tenth of the fastest, of those that add no
 more than 2 % to the lowest bill, and is at most {fuller:.0%} full (the function's process peaked at
