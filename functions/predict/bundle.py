@@ -181,16 +181,16 @@ def _read_graph(folder: str, manifest: Manifest, name: str) -> bytes:
 
 def _check_columns(manifest: Manifest) -> None:
     """Refuse a manifest whose columns are not its features, or whose features are not told apart."""
-    listed = {
-        "features": [feature.name for feature in manifest.features],
-        "inputs": [*manifest.inputs.numbers, *manifest.inputs.categories],
-    }
-    for member, names in listed.items():
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise BundleError(f"manifest.json: {member} {twice} stand twice; package the model again")
+    _refuse_twice("features", [feature.name for feature in manifest.features])
     for kind, names in (("number", manifest.inputs.numbers), ("category", manifest.inputs.categories)):
         unknown = set(names) - {feature.name for feature in manifest.features if feature.kind == kind}
         if unknown:
             raise BundleError(
                 f"manifest.json: inputs {sorted(unknown)} are no {kind} features; package again"
             )
+    _refuse_twice("inputs", [*manifest.inputs.numbers, *manifest.inputs.categories])
+
+
+def _refuse_twice(member: str, names: list[str]) -> None:
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise BundleError(f"manifest.json: {member} {twice} stand twice; package the model again")
