@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import csv
+import random
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,34 +47,50 @@ def test_a_failed_run_is_resumed_once_its_cause_is_mended(released: World) -> No
     assert released.champion()["version"] == failed["name"]
 
 
-def forget_regions(good: Any, bad: Any) -> None:
+def forget_regions(good: Path, bad: Path) -> None:
     """Copy the raw tables; the depots lose their regions."""
     for file in good.rglob("*.csv"):
-        target = bad / file.relative_to(good)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with file.open(newline="") as source, target.open("w", newline="") as out:
-            rows = csv.DictReader(source)
-            writer = csv.DictWriter(out, rows.fieldnames or [])
-            writer.writeheader()
-            writer.writerows({**row, "region": ""} if "region" in row else row for row in rows)
+        changed = [{**row, "region": ""} if "region" in row else row for row in rows_of(file)]
+        write_rows(bad / file.relative_to(good), changed)
+
+
+def shuffle_outcomes(good: Path, bad: Path) -> None:
+    """Copy the raw tables; how late a parcel came has nothing to do with the parcel any more."""
+    for file in good.rglob("*.csv"):
+        rows = rows_of(file)
+        outcomes = [row["days_late"] for row in rows if "days_late" in row]
+        random.Random(5).shuffle(outcomes)
+        for row, outcome in zip(rows, outcomes, strict=False):
+            row["days_late"] = outcome
+        write_rows(bad / file.relative_to(good), rows)
+
+
+def rows_of(file: Path) -> list[dict[str, str]]:
+    with file.open(newline="") as source:
+        return list(csv.DictReader(source))
+
+
+def write_rows(file: Path, rows: list[dict[str, str]]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w", newline="") as out:
+        writer = csv.DictWriter(out, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def test_a_model_below_the_floor_is_not_registered(
-    released: World, url: str, records: dict[str, Any]
+    released: World, url: str, records: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     before, packages = released.champion(), released.packages()
-    failed = released.millrace(
-        "train",
-        "--workload",
-        TOY,
-        "--set",
-        "epochs=1",
-        "--set",
-        "learning_rate=1e-9",
-        seconds=300,
-        fails=True,
-    )
-    assert "auc" in (failed.stdout + failed.stderr).lower()
+    good = released.folder / "workloads" / TOY / "raw"
+    noise = tmp_path_factory.mktemp("noise")
+    shuffle_outcomes(good, noise)
+    released.millrace("ingest", "--workload", TOY, "--from", str(noise))
+    try:
+        failed = released.millrace("train", "--workload", TOY, "--set", "epochs=1", seconds=300, fails=True)
+    finally:
+        released.millrace("ingest", "--workload", TOY, "--from", str(good))
+    assert re.search(r"AUC 0\.\d+ is below the (contract's )?floor", failed.stdout + failed.stderr)
     assert released.packages() == packages
     assert released.champion() == before
     assert released.call("POST", url, records, released.token()).status == 200
