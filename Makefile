@@ -13,7 +13,7 @@ GROUPS := preprocess training infra local flights develop
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONUNBUFFERED = 1
 
-.PHONY: setup setup-tuning demo up down test check unit life bench-predict bench-api bench-training bench-preprocessing smoke-aws clean help
+.PHONY: setup setup-tuning demo up down test check lint types unit life bench-predict bench-api bench-training bench-preprocessing smoke-aws clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 22
@@ -49,11 +49,18 @@ up: setup ## start the environment `local` and deploy every stack into it
 down: ## end the environment `local` and leave nothing running
 	@test ! -x $(BIN)/millrace || $(BIN)/millrace down
 
-test: setup setup-tuning check unit life ## everything that must hold
+test: setup setup-tuning ## everything that must hold
+	$(MAKE) lint
+	$(MAKE) unit
+	$(MAKE) -j 2 types life # the life cycle mostly waits; types, read for the first time, take minutes
 
-check: setup
+check: lint types ## style and types
+
+lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: setup
 	$(BIN)/mypy .
 
 unit: setup setup-tuning
