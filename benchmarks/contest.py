@@ -51,7 +51,7 @@ def section(contest: Mapping[str, Any], verdict: Mapping[str, Any]) -> Section:
             "What the packaging job made of the flights' teacher, measured by the job itself on the "
             "validation split: all on the same rows, in turns, on one thread, through ONNX Runtime's Python "
             f"binding with rows bound. The test split was read {_times(verdict['metrics']['test_reads'])}, "
-            "after the choice. Other work of the machine is in the times; the ratios were taken round by round."
+            "after the choice. Other work of the machine is in the times; ratios were taken round by round."
         ),
         header=HEADER,
         rows=tuple(_row(entry, entry is winner) for entry in entries.values()),
