@@ -78,8 +78,12 @@ class Measured:
 
     @property
     def memory(self) -> float:
-        """Largest resident sets of all processes added up, in GiB."""
-        return sum(self.peaks.values()) / 2**30
+        """Largest resident sets of all processes that worked added up, in GiB.
+
+        A process that has not worked is one that its parent had just forked when it was looked at, to start
+        another program: the pages it shows are its parent's.
+        """
+        return sum(peak for pid, peak in self.peaks.items() if self.worked.get(pid)) / 2**30
 
     def look(self, pids: list[int]) -> None:
         """Note how much memory and processor time the job's processes have taken so far."""

@@ -107,3 +107,8 @@ def test_busy_seconds_leave_out_what_a_core_idled_or_waited(tmp_path: Path) -> N
 
 def test_where_the_system_does_not_tell_nobody_else_is_seen(tmp_path: Path) -> None:
     assert others.busy(tmp_path / "none") == 0
+
+
+def test_a_process_that_was_only_just_forked_does_not_count_its_parents_memory_again() -> None:
+    one = Measured(1, peaks={7: 2**30, 8: 2**30}, worked={7: 3.0, 8: 0.0})
+    assert one.memory == 1.0
