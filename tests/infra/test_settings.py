@@ -15,6 +15,12 @@ from infra.settings import ENVIRONMENTS, SettingsError, load
 ALL = sorted(path.stem for path in ENVIRONMENTS.glob("*.toml"))
 
 
+@pytest.fixture(autouse=True)
+def port_of_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever runs these tests may have moved their own environment to another port."""
+    monkeypatch.delenv("MILLRACE_PORT", raising=False)
+
+
 def written(folder: Path, text: str) -> Path:
     (folder / "trial.toml").write_text(text)
     return folder
