@@ -33,6 +33,7 @@ from benchmarks.charts import Chart, Limit
 from benchmarks.page import Section, publish
 from benchmarks.rounds import Spread, spread
 from functions.predict.bundle import Bundle, open_bundle
+from functions.predict.core import Core
 from functions.predict.layout import Layout
 from functions.predict.request import PROBABILITIES, RECORDS
 from functions.predict.routes import PREDICT, Service
@@ -157,9 +158,8 @@ def service_of(bundle: Bundle) -> Service:
         os.write(writer, line)
         _pending.append(reader)
 
-    return Service(
-        Settings(bundle=Path(), environment="benchmark", workload=bundle.manifest.workload), bundle, write
-    )
+    settings = Settings(bundle=Path(), environment="benchmark", workload=bundle.manifest.workload)
+    return Service(settings, Core(bundle), write)
 
 
 _pending: list[int] = []

@@ -7,7 +7,7 @@ import sys
 from functools import partial
 from typing import Any
 
-from .request import Event
+from .event import Event
 from .restore import after_restore, before_snapshot
 from .routes import Response, Service
 from .settings import Settings

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from binascii import b2a_base64
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
@@ -33,11 +32,10 @@ class Form(Protocol[Body_contra]):
 class Answer(msgspec.Struct, frozen=True, gc=False):
     """What became of a request: the body of the answer, and what to count."""
 
-    body: str
+    body: str | bytes
+    """Text, or the bytes of a binary answer."""
     records: int
     warnings: int = 0
-    binary: bool = False
-    """Whether ``body`` is base64 of bytes."""
 
 
 class Predictor:
@@ -64,8 +62,8 @@ class Predictor:
     ) -> Answer:
         """Answer a body; raise Problem where it holds no records that can be answered.
 
-        ``quoted_id`` is the request's id as JSON text. With ``floats`` the answer is the probabilities as
-        float32, in base64.
+        ``quoted_id`` is the request's id as JSON text. With ``floats`` the answer is the probabilities alone,
+        float32.
         """
         count, shape = form.ordinary(body)
         cautions: Cautions = {}
@@ -76,8 +74,7 @@ class Predictor:
         if not math.isfinite(sum(probabilities)):
             raise _no_answer(probabilities)
         if floats:
-            memory = self._model.last(count)
-            return Answer(b2a_base64(memory, newline=False).decode(), count, _count(cautions), binary=True)
+            return Answer(bytes(self._model.last(count)), count, _count(cautions))
         if count == 1 and shape == "records" and not cautions:
             return Answer(self._write.one(quoted_id, probabilities[0]), 1)
         write = self._write.records if shape == "records" else self._write.columns

@@ -84,7 +84,7 @@ def test_a_damaged_manifest_is_refused(tmp_path: Path, content: bytes) -> None:
     [
         ({"examples": [{"record": {"speed": 1}, "probability": 0.5}]}, "Record 0, `speed`: is not a field"),
         ({"limits": {"records": 9, "body_bytes": 9}}, "at most 9 are taken"),
-        ({"workload": "boats"}, "holds a model of `boats`, and this function serves `parcels`"),
+        ({"workload": "boats"}, "holds a model of `boats`, and what is to be served here is `parcels`"),
     ],
 )
 def test_a_model_that_cannot_serve_here_is_refused(

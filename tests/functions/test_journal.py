@@ -64,5 +64,5 @@ def test_an_unexpected_error_is_logged_with_its_place(
     failure, request = lines(capsys)
     assert (failure["level"], failure["error"]) == ("ERROR", "ZeroDivisionError")
     assert failure["request_id"] == request["request_id"] == "0a1b2c3d"
-    assert any("routes.py" in frame for frame in failure["traceback"])
+    assert any("core.py" in frame for frame in failure["traceback"])
     assert request["status"] == 500
