@@ -13,7 +13,7 @@ GROUPS := preprocess training infra local flights develop
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONUNBUFFERED = 1
 
-.PHONY: setup setup-tuning demo up down test check lint types unit life bench-predict bench-api bench-training bench-preprocessing smoke-aws clean help
+.PHONY: setup setup-tuning demo up down test check lint types unit life bench bench-predict bench-api bench-training bench-preprocessing smoke-aws clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 22
@@ -68,6 +68,9 @@ unit: setup setup-tuning
 
 life: setup setup-tuning
 	$(BIN)/python -m pytest -m life
+
+bench: setup ## measure the server against its peers, into docs/benchmarks.md (15 minutes): make bench BUNDLE=folder
+	$(BIN)/python -m benchmarks.servers $(BUNDLE) --publish
 
 bench-api: setup ## measure what a prediction adds to an empty function, into docs/benchmarks.md; needs a released model
 	$(BIN)/python -m benchmarks.api_overhead --publish

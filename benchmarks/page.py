@@ -25,6 +25,7 @@ ORDER = (
     "memory",
     "contest",
     "api_overhead",
+    "servers",
     "training",
     "training_gpu",
     "preprocessing",
@@ -52,6 +53,8 @@ class Section:
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     charts: tuple[Chart, ...] = ()
+    details: str = ""
+    """Markdown: what stands below the table."""
 
     def __post_init__(self) -> None:
         for row in self.rows:
@@ -146,6 +149,7 @@ def text(one: Published) -> str:
         f"{section.prose.strip()}\n",
         *picture,
         table(section.header, section.rows),
+        *([f"{section.details.strip()}\n"] if section.details else []),
         f"Again: `{section.command}`. Machine: {one.machine}.\n",
     ]
     return "\n".join(parts)

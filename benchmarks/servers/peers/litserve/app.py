@@ -1,0 +1,43 @@
+"""LitServe: one worker beside one HTTP server, the faster of its queues between them."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import litserve
+
+from ..bundled import Floats, Scorer
+
+
+class Api(litserve.LitAPI):
+    """The bundle as LitServe's API."""
+
+    def setup(self, device: str) -> None:  # noqa: ARG002 - LitServe's signature
+        """Open the bundle, in the worker."""
+        self._scorer = Scorer.open()
+
+    def decode_request(self, request: dict[str, Any], **_: Any) -> list[dict[str, Any]]:
+        """Return the records."""
+        records: list[dict[str, Any]] = request["records"]
+        return records
+
+    def predict(self, x: list[dict[str, Any]], **_: Any) -> Floats:
+        """Return each record's probability."""
+        return self._scorer.score(x)
+
+    def encode_response(self, output: Floats, **_: Any) -> dict[str, list[float]]:
+        """Return the answer."""
+        return {"probabilities": output.tolist()}
+
+
+if __name__ == "__main__":
+    server = litserve.LitServer(Api(), accelerator="cpu", workers_per_device=1, fast_queue=True)
+    server.run(
+        host="127.0.0.1",
+        port=int(os.environ["PORT"]),
+        num_api_servers=1,
+        log_level="warning",
+        access_log=False,
+        generate_client_file=False,
+    )
