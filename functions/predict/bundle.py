@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from os import PathLike, fspath
 from os.path import isfile, join
 from typing import Annotated, Any, Literal
@@ -17,6 +19,7 @@ except ImportError:  # before Python 3.12
     from hashlib import sha256
 
 FORMAT = 2
+MANIFEST = "manifest.json"
 
 Name = Annotated[str, msgspec.Meta(pattern=r'^[^"\\\x00-\x1f]+$')]
 """A feature's name: what the decoder of requests takes as the name of a field."""
@@ -120,41 +123,49 @@ class Bundle(msgspec.Struct, frozen=True):
     model: Model
 
 
+Read = Callable[[str], bytes]
+"""Returns the content of a file of the bundle by its name. Raises FileNotFoundError."""
+
+
 def open_bundle(place: str | PathLike[str]) -> Bundle | None:
-    """Open the bundle in ``place``, or return None where no manifest is: nothing has been released yet.
+    """Open the bundle in the folder ``place``; None where no manifest is: nothing has been released yet.
 
     Raises BundleError.
     """
     folder = fspath(place)
-    file = join(folder, "manifest.json")
-    if not isfile(file):
-        return None
-    manifest = _read_manifest(file)
+    return read_bundle(folder, partial(_read, folder)) if isfile(join(folder, MANIFEST)) else None
+
+
+def read_bundle(place: str, read: Read) -> Bundle:
+    """Open the bundle whose files ``read`` returns; ``place`` is what errors call it. Raises BundleError."""
+    manifest = read_manifest(place, read(MANIFEST))
     _check_columns(manifest)
     single, batch = (
-        _read_graph(folder, manifest, name) for name in (manifest.graphs.single, manifest.graphs.batch)
+        read_file(place, manifest, name, read) for name in (manifest.graphs.single, manifest.graphs.batch)
     )
     columns = len(manifest.inputs.numbers) + len(manifest.inputs.categories)
     try:
         return Bundle(manifest, Model(single, batch, columns=columns, capacity=manifest.limits.records))
     except (MemoryError, OverflowError) as error:
         raise BundleError(
-            f"{file}: there is no memory for {manifest.limits.records} records; lower `limits.records`"
+            f"{join(place, MANIFEST)}: there is no memory for {manifest.limits.records} records; "
+            "lower `limits.records`"
         ) from error
     except EngineError as error:
         raise BundleError(
-            f"{folder}: the graphs do not run on the {columns} columns of manifest.json: {error}; "
+            f"{place}: the graphs do not run on the {columns} columns of manifest.json: {error}; "
             "package the model again"
         ) from error
 
 
-def _read(file: str) -> bytes:
-    with open(file, "rb") as opened:
+def _read(folder: str, name: str) -> bytes:
+    with open(join(folder, name), "rb") as opened:
         return opened.read()
 
 
-def _read_manifest(file: str) -> Manifest:
-    content = _read(file)
+def read_manifest(place: str, content: bytes) -> Manifest:
+    """Read the manifest of the bundle in ``place``. Raises BundleError."""
+    file = join(place, MANIFEST)
     try:
         found = msgspec.json.decode(content, type=Format).format
         if found != FORMAT:
@@ -166,17 +177,19 @@ def _read_manifest(file: str) -> Manifest:
         raise BundleError(f"{file}: {error}; package the model again") from error
 
 
-def _read_graph(folder: str, manifest: Manifest, name: str) -> bytes:
+def read_file(place: str, manifest: Manifest, name: str, read: Read) -> bytes:
+    """Return the file ``name`` that the manifest promises. Raises BundleError where it is not that file."""
     promised = manifest.files.get(name)
     if promised is None:
         raise BundleError(f"manifest.json lists no {name}; package the model again")
-    file = join(folder, name)
-    if not isfile(file):
-        raise BundleError(f"{file} is missing; package the model again")
-    graph = _read(file)
-    if sha256(graph).hexdigest() != promised.sha256:
+    file = join(place, name)
+    try:
+        content = read(name)
+    except FileNotFoundError:
+        raise BundleError(f"{file} is missing; package the model again") from None
+    if sha256(content).hexdigest() != promised.sha256:
         raise BundleError(f"{file}: its SHA-256 is not the manifest's; package the model again")
-    return graph
+    return content
 
 
 def _check_columns(manifest: Manifest) -> None:

@@ -61,7 +61,14 @@ class Core:
 
         Raises BundleError, so that a bad bundle fails before its callers.
         """
-        bundle = open_bundle(place)
+        return cls.checked(place, open_bundle(place), workload)
+
+    @classmethod
+    def checked(cls, place: str | PathLike[str], bundle: Bundle | None, workload: str = "") -> Core:
+        """Serve ``bundle``, which was read from ``place``, once it has answered its own examples.
+
+        Raises BundleError.
+        """
         if bundle and workload not in ("", bundle.manifest.workload):
             raise BundleError(
                 f"{place} holds a model of `{bundle.manifest.workload}`, and what is to be served here is "

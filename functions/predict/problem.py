@@ -7,11 +7,17 @@ import msgspec
 TITLES = {
     400: "Bad Request",
     404: "Not Found",
+    405: "Method Not Allowed",
+    408: "Request Timeout",
     413: "Content Too Large",
     415: "Unsupported Media Type",
+    417: "Expectation Failed",
     422: "Unprocessable Content",
+    431: "Request Header Fields Too Large",
     500: "Internal Server Error",
+    501: "Not Implemented",
     503: "Service Unavailable",
+    505: "HTTP Version Not Supported",
 }
 """RFC 9110's names of the statuses: what RFC 9457 asks of a problem whose type is ``about:blank``."""
 
