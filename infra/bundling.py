@@ -1,8 +1,8 @@
 """Code of the functions as folders to upload: a function's package, and beside it the wheels it imports.
 
 Wheels are fetched for the runtime's Python and architecture, whatever this machine is, without Docker;
-once per set of pins, so that later builds need no network. The same source and the same compiler of bytecode
-(or none) give the same files.
+once per set of pins, so that later builds need no network. The same source and the same compilers of bytecode
+and of C (or none) give the same files.
 """
 
 from __future__ import annotations
@@ -22,14 +22,17 @@ import jsii
 import uv
 from aws_cdk import aws_lambda as lambda_
 
-from infra import bytecode
+from infra import bytecode, kernel
 from infra.bytecode import BytecodeError, Compiler
+from infra.kernel import CompileError
 from infra.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 REQUIREMENTS = "requirements.txt"
 NOTE = "bytecode.txt"
 """File of a bundle that says whether it carries bytecode."""
+KERNEL_NOTE = "kernel.txt"
+"""File of a bundle of a function with C code that says whether it was compiled."""
 PLATFORMS = {"arm64": "aarch64-manylinux_2_28", "x86_64": "x86_64-manylinux_2_28"}
 """Lambda's Amazon Linux 2023 has glibc 2.34; wheels for 2.28 run there."""
 
@@ -49,12 +52,6 @@ UNREAD = (
     "**/*.h",
     "**/*.a",
     "**/tests",
-    "numpy/_pyinstaller",
-    "numpy/conftest.py",
-    "numpy/distutils",
-    "numpy/f2py",
-    "numpy/testing",
-    "numpy/typing",
     # The engine's tools.
     "onnxruntime/backend",
     "onnxruntime/datasets",
@@ -130,12 +127,14 @@ def function_code(name: str, settings: Settings, root: Path = ROOT) -> lambda_.C
 
 
 def fingerprint(folder: Path, target: Target) -> str:
-    """SHA-256 of all that shapes the bundle: sources, pins, target, compiler, what is left out."""
+    """SHA-256 of all that shapes the bundle: sources, pins, target, compilers, what is left out."""
     digest = hashlib.sha256()
     for path in _sources(folder):
         digest.update(f"{path.relative_to(folder.parent).as_posix()}\0".encode())
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     digest.update(_wheels_key(_requirements(folder), target, UNUSED).encode())
+    if _in_c(folder):
+        digest.update("\n".join((kernel.note(kernel.find()), *kernel.OPTIONS)).encode())
     return digest.hexdigest()
 
 
@@ -150,6 +149,7 @@ def build(folder: Path, target: Target, output: Path, cache: Path, unused: tuple
         copy = output / path.relative_to(folder.parent)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, copy)
+    _compile_c(folder, target, output)
     _compile(output, [output / folder.name], target)
     (output / NOTE).write_text(bytecode.note(target.python, target.compiler) + "\n", encoding="utf-8")
     _normalise(output)
@@ -163,13 +163,30 @@ def _compile(root: Path, folders: Iterable[Path], target: Target) -> None:
             raise BundlingError(str(error)) from error
 
 
+def _compile_c(folder: Path, target: Target, output: Path) -> None:
+    """Write the libraries of the function's C code to ``output``, where its compiler is at hand."""
+    for path in _in_c(folder):
+        (output / KERNEL_NOTE).write_text(kernel.note(kernel.find()) + "\n", encoding="utf-8")
+        if compiler := kernel.find():
+            name = kernel.library_name(path, target.architecture)
+            try:
+                library = compiler.compile(path, target.architecture)
+            except CompileError as error:
+                raise BundlingError(str(error)) from error
+            shutil.copyfile(library, output / path.relative_to(folder.parent).with_name(name))
+
+
+def _in_c(folder: Path) -> list[Path]:
+    return [path for path in _sources(folder) if path.suffix == ".c"]
+
+
 def _sources(folder: Path) -> list[Path]:
     """Files of the function's own package."""
     return sorted(
         path
         for path in folder.rglob("*")
         if path.is_file()
-        and path.suffix != ".pyc"
+        and path.suffix not in (".pyc", ".so")  # a compiled file here is this machine's
         and path.name != REQUIREMENTS
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from os import PathLike
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from .bundle import Bundle, BundleError, Manifest, open_bundle
 from .journal import quoted
-from .predictor import Predictor
+from .predictor import Answer, Predictor
 from .problem import Problem
 from .request import PROBABILITIES, Request, read
+
+if TYPE_CHECKING:
+    from .open_inference import OpenInference
 
 HEALTH = "/health"
 MODEL = "/v1/models/{model}"
@@ -49,6 +53,7 @@ class Core:
             for kind in (JSON, PROBLEM, PROBABILITIES)
         )
         self._about = describe(bundle.manifest) if bundle else ""
+        self._open_inference: OpenInference | None = None
         self._routes: dict[str, Callable[[Request], Reply]] = {
             HEALTH: self._health,
             MODEL: self._describe,
@@ -88,10 +93,19 @@ class Core:
         if self.predictor:
             self.predictor.warm()
 
-    def complete(self) -> None:
-        """Bring in what a start leaves out because few requests need it."""
-        if self.predictor:
-            self.predictor.complete()
+    @property
+    def slow(self) -> str:
+        """Why some requests take longer than they need, and what to do about it; "" where none does."""
+        return self.predictor.binary.slow if self.predictor else ""
+
+    @property
+    def open_inference(self) -> OpenInference:
+        """What answers below /v2, made when first asked for."""
+        if self._open_inference is None:
+            from .open_inference import OpenInference  # noqa: PLC0415 - most starts need it never
+
+            self._open_inference = OpenInference(self.bundle, self.predictor, self.workload)
+        return self._open_inference
 
     def answer(self, request: Request) -> Reply:
         """Answer any request. Whatever a caller sent, the answer is a reply."""
@@ -134,6 +148,10 @@ class Core:
             answer = predictor.predict(predictor.json, asked.body, quoted_id)
         else:
             answer = predictor.predict(predictor.binary, asked.body, quoted_id, floats=asked.floats)
+        return self.reply(answer)
+
+    def reply(self, answer: Answer) -> Reply:
+        """Turn a prediction's answer into a reply."""
         headers = self.json_headers
         if isinstance(answer.body, bytes):
             headers = {**self._binary_headers, "x-millrace-warnings": str(answer.warnings)}

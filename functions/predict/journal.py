@@ -72,6 +72,10 @@ class Journal:
         if self._made_at is not None:
             self._age = f'"ModelAge":{(now - self._made_at) / 3600:.2f},'
 
+    def warning(self, message: str) -> None:
+        """Write what whoever runs the function should do something about; ``message`` says what."""
+        self._write(msgspec.json.encode({"level": "WARN", "message": message, **self._about}) + b"\n")
+
     def failure(self, request_id: str, route: str, error: BaseException) -> None:
         """Write where ``error`` came from. Its message stays out: it may quote the caller's values."""
         line = {

@@ -214,7 +214,7 @@ static int64_t read_body(const struct plan *plan, struct span body) {
     if (size > plan->most_bytes || size < head || !same(body.at, (const uint8_t *)"MRB1", 4)) return 0;
     size_t count = four_bytes(body.at + 4);
     if (!count || count > plan->most_records) return 0;
-    /* No overflow: a request's records times its features is memory that the plan has. */
+    /* No overflow: count has 32 bits, and a manifest lists far fewer features than as many. */
     size_t codes = head + 4 * count * a, texts = codes + 2 * count * b;
     if (size < texts || !write_numbers(plan, body.at + head, count)) return 0;
     struct span rest = {body.at + texts, body.end};

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 import msgspec
 
 from .answers import Cautions, JsonAnswer
+from .binary_form import BinaryForm
 from .bundle import Bundle
 from .json_form import JsonForm
 from .layout import Layout, Shape, Values
 from .problem import Flaw, Problem
 
 Body_contra = TypeVar("Body_contra", contravariant=True)
+Made = TypeVar("Made")
 
 
 class Form(Protocol[Body_contra]):
@@ -45,17 +47,8 @@ class Predictor:
         self._manifest, self._model = bundle.manifest, bundle.model
         self._layout = Layout(bundle.manifest)
         self._write = JsonAnswer(bundle.manifest)
-        self._binary: Form[bytes] | None = None
         self.json: Form[str | bytes] = JsonForm(self._layout, self._model.rows)
-
-    @property
-    def binary(self) -> Form[bytes]:
-        """The binary form, made when first asked for."""
-        if self._binary is None:
-            from .binary_form import BinaryForm  # noqa: PLC0415 - it brings numpy
-
-            self._binary = BinaryForm(self._layout, self._model.rows)
-        return self._binary
+        self.binary = BinaryForm(self._layout, self._model.rows)
 
     def predict(
         self, form: Form[Body_contra], body: Body_contra, quoted_id: str, *, floats: bool = False
@@ -65,6 +58,20 @@ class Predictor:
         ``quoted_id`` is the request's id as JSON text. With ``floats`` the answer is the probabilities alone,
         float32.
         """
+        probabilities, cautions, shape = self.score(form, body)
+        count = len(probabilities)
+        if floats:
+            return Answer(bytes(self._model.last(count)), count, count_of(cautions))
+        if count == 1 and shape == "records" and not cautions:
+            return Answer(self._write.one(quoted_id, probabilities[0]), 1)
+        write = self._write.records if shape == "records" else self._write.columns
+        return Answer(write(quoted_id, probabilities, cautions), count, count_of(cautions))
+
+    def score(self, form: Form[Body_contra], body: Body_contra) -> tuple[list[float], Cautions, Shape]:
+        """Return each record's probability, what deserves a second look, and how the body is written.
+
+        Raises Problem where it holds no records that can be answered.
+        """
         count, shape = form.ordinary(body)
         cautions: Cautions = {}
         if not count:
@@ -73,22 +80,17 @@ class Predictor:
         probabilities = self._model.run(count)
         if not math.isfinite(sum(probabilities)):
             raise _no_answer(probabilities)
-        if floats:
-            return Answer(bytes(self._model.last(count)), count, _count(cautions))
-        if count == 1 and shape == "records" and not cautions:
-            return Answer(self._write.one(quoted_id, probabilities[0]), 1)
-        write = self._write.records if shape == "records" else self._write.columns
-        return Answer(write(quoted_id, probabilities, cautions), count, _count(cautions))
+        return probabilities, cautions, shape
+
+    def form(self, make: Callable[[Layout, memoryview], Made]) -> Made:
+        """Make another way to write requests, which fills this model's memory."""
+        return make(self._layout, self._model.rows)
 
     def _look_again(self, records: Sequence[Values]) -> tuple[int, Cautions]:
         """Fill the model's memory with lawful records of any kind; return what deserves a second look."""
         self._layout.fill(self._model.rows, records)
         found = enumerate(map(self._layout.cautions, records))
         return len(records), {place: cautions for place, cautions in found if cautions}
-
-    def complete(self) -> None:
-        """Make every form of request ready."""
-        _ = self.binary  # made by being asked for
 
     def warm(self) -> None:
         """Answer the bundle's own examples, so that the first caller does not pay for first times."""
@@ -101,7 +103,8 @@ class Predictor:
                 self.predict(self.json, msgspec.json.encode({"records": records}), '"warm"')
 
 
-def _count(cautions: Cautions) -> int:
+def count_of(cautions: Cautions) -> int:
+    """Return how many cautions there are."""
     return sum(map(len, cautions.values()))
 
 

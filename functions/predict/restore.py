@@ -32,11 +32,10 @@ def after_restore(work: Callable[[], None]) -> None:
 
 
 def reseed() -> None:
-    """Seed the generators that a snapshot would otherwise have run alike in every copy of the function.
+    """Seed the generator that a snapshot would otherwise have run alike in every copy of the function.
 
     Whoever draws from the system (``os.urandom``, ``uuid4``, ``secrets``) needs no help: Lambda sees to that.
-    A module that is imported later seeds itself then.
+    Where the module is imported later, it seeds itself then.
     """
-    for name in ("random", "numpy.random"):
-        if module := sys.modules.get(name):
-            module.seed()
+    if module := sys.modules.get("random"):
+        module.seed()

@@ -7,7 +7,7 @@ from time import perf_counter
 from typing import Any
 
 from .core import PREDICT, Core, Reply
-from .event import Event, decoder, identify, plain, request_of
+from .event import EncodedForm, Event, decoder, identify, open_request, packed, plain, request_of
 from .journal import Journal, Write, quoted, write_stdout
 from .moment import seconds_of
 from .predictor import Answer
@@ -26,13 +26,17 @@ class Service:
 
     def __init__(self, settings: Settings, core: Core, write: Write = write_stdout) -> None:
         self._core, self._predictor, self._workload = core, core.predictor, core.workload
+        self._encoded = EncodedForm(core.predictor.binary) if core.predictor else None
         self._json_headers = core.json_headers
         self._journal = journal(settings.environment, core, write)
 
     @classmethod
     def start(cls, settings: Settings, write: Write = write_stdout) -> Service:
         """Open the bundle and warm up. Raises BundleError, so that a bad release fails before its callers."""
-        return cls(settings, Core.open(settings.bundle, settings.workload), write)
+        service = cls(settings, Core.open(settings.bundle, settings.workload), write)
+        if slow := service._core.slow:
+            service._journal.warning(slow)
+        return service
 
     def warm(self) -> None:
         """Run the prediction path once."""
@@ -41,7 +45,7 @@ class Service:
     def complete(self) -> None:
         """Bring in what a start leaves out because few requests need it."""
         decoder()
-        self._core.complete()
+        _ = self._core.open_inference  # made by being asked for
 
     def answer(self, event: Event, context: Any) -> Response:
         """Answer a REST API proxy event. Whatever a caller sent, the answer is a response."""
@@ -57,17 +61,23 @@ class Service:
             warnings=answer.warnings,
             seconds=perf_counter() - started,
         )
-        return {"statusCode": 200, "headers": self._json_headers, "body": answer.body}
+        if isinstance(answer.body, str):
+            return {"statusCode": 200, "headers": self._json_headers, "body": answer.body}
+        return response(self._core.reply(answer))
 
     def _at_once(self, event: Event, route: str, quoted_id: str) -> Answer | None:
-        """Answer what nearly all callers send, plain JSON for this model; None for all else."""
-        if route != PREDICT or self._predictor is None:
+        """Answer what nearly all callers send, JSON or binary records for this model; None for all else."""
+        if route != PREDICT or self._predictor is None or self._encoded is None:
             return None
         try:
-            body = plain(event)
-            if body is None or event["pathParameters"]["model"] != self._workload:
+            if event["pathParameters"]["model"] != self._workload:
                 return None
-            return self._predictor.predict(self._predictor.json, body, quoted_id)
+            if body := plain(event):
+                return self._predictor.predict(self._predictor.json, body, quoted_id)
+            if asked := packed(event):
+                body, floats = asked
+                return self._predictor.predict(self._encoded, body, quoted_id, floats=floats)
+            return None
         except Exception:
             return None  # the careful way says what is wrong
 
@@ -84,6 +94,8 @@ class Service:
         return response(reply)
 
     def _reply(self, event: Event, route: str, request_id: str) -> Reply:
+        if route.startswith("/v2"):
+            return self._open_reply(event)
         try:
             asked = request_of(event, route, request_id)
         except Problem as problem:
@@ -91,6 +103,14 @@ class Service:
         except Exception as error:
             return self._core.fail(error, request_id)
         return self._core.answer(asked)
+
+    def _open_reply(self, event: Event) -> Reply:
+        """Answer what is asked by the Open Inference Protocol, which has errors of its own."""
+        inference = self._core.open_inference
+        try:
+            return inference.answer(*open_request(event))
+        except Problem as problem:
+            return inference.refuse(problem)
 
 
 def response(reply: Reply) -> Response:

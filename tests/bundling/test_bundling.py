@@ -19,6 +19,7 @@ import pytest
 from infra.bundling import ROOT, BundlingError, Target, build, fingerprint
 from infra.settings import load
 from tests.functions.gateway import event, records
+from tests.functions.test_kernel import binary, written
 from tests.functions.tiny_bundle import PARCEL, Tiny, make_bundle
 
 PREDICT = ROOT / "functions/predict"
@@ -93,8 +94,9 @@ def test_compiled_code_is_for_the_targets_python_and_processor(built: tuple[Targ
     libraries = [path for path in files(folder) if ".so" in path.suffixes]
     assert [path.name for path in libraries if path.name.startswith("libonnxruntime")] != []
     modules = [path for path in libraries if not path.name.startswith("lib")]
-    assert {module.relative_to(folder).parts[0] for module in modules} == {"msgspec", "numpy", "pybase64"}
-    assert [module.name for module in modules if f".{tag}-{machine}-linux-gnu.so" not in module.name] == []
+    assert {module.relative_to(folder).parts[0] for module in modules} == {"msgspec", "pybase64", "predict"}
+    foreign = [module.name for module in modules if f".{tag}-{machine}-linux-gnu.so" not in module.name]
+    assert foreign == [f"kernel.linux-{machine}.so"]
     for library in libraries:
         assert int.from_bytes(library.read_bytes()[18:20], "little") == elf_machine, library.name
 
@@ -129,20 +131,23 @@ sys.path.insert(0, {str(here)!r})
 sys.dont_write_bytecode = True
 os.environ["LAMBDA_LAYER_ROOT"] = {str(tmp_path)!r}
 import predict.app as app
-response = app.handler(json.loads(sys.argv[1]), None)
+responses = [app.handler(event, None) for event in json.loads(sys.argv[1])]
 origins = {{name: str(getattr(module, "__file__", "")) for name, module in sys.modules.items()}}
 foreign = sorted(name for name, origin in origins.items() if "-packages" in origin)
-print(json.dumps([response, foreign]))
+print(json.dumps([responses, foreign]))
 """
-    command = [sys.executable, "-S", "-I", "-c", script, json.dumps(event(records(PARCEL)))]
+    asked = json.dumps([event(records(PARCEL)), binary(written([PARCEL]), "*/*")])
+    command = [sys.executable, "-S", "-I", "-c", script, asked]
 
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={}, cwd=tmp_path)
 
     assert (done.returncode, done.stderr) == (0, "")
-    response, foreign = json.loads(done.stdout.splitlines()[-1])
-    (prediction,) = json.loads(response["body"])["predictions"]
-    assert prediction["probability"] == pytest.approx(tiny.probability(PARCEL), abs=1e-6)
+    responses, foreign = json.loads(done.stdout.splitlines()[-1])
+    for response in responses:
+        (prediction,) = json.loads(response["body"])["predictions"]
+        assert prediction["probability"] == pytest.approx(tiny.probability(PARCEL), abs=1e-6)
     assert foreign == []
+    assert "WARN" not in done.stdout
 
 
 def zipped(folder: Path) -> bytes:

@@ -8,10 +8,17 @@ import pytest
 
 from functions.predict.routes import Service
 from functions.predict.settings import Settings
+from infra.kernel import install
 
 from .tiny_bundle import Tiny, make_bundle
 
 Ask = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled() -> None:
+    """The reader of binary requests is this source's, whenever `make setup` ran last."""
+    assert list(install()) != []
 
 
 def serve(root: Path, workload: str = "parcels") -> Service:

@@ -246,12 +246,11 @@ def test_given_ordinary_requests_then_they_are_answered_at_once(
     def fail(*_: object) -> None:
         raise AssertionError("the careful way was taken")
 
-    for form in (service._predictor.json, service._predictor.binary):  # type: ignore[union-attr]
+    for form in (service._predictor.json, service._encoded):  # type: ignore[union-attr]
         monkeypatch.setattr(form, "values", fail)
     monkeypatch.setattr(service, "_with_care", fail)
 
     for request in (records(*each), as_columns(each)):
         assert service.answer(event(request), None)["statusCode"] == 200
-    monkeypatch.undo()
-    monkeypatch.setattr(service._predictor.binary, "values", fail)  # type: ignore[union-attr]
-    assert service.answer(binary_event(as_binary(each)), None)["statusCode"] == 200
+    for accept in ("*/*", PROBABILITIES):
+        assert service.answer(binary_event(as_binary(each), Accept=accept), None)["statusCode"] == 200
