@@ -150,7 +150,7 @@ def emulator(session: Session) -> Checks:
     from cli.api import call  # noqa: PLC0415 - only here
 
     try:
-        answer = call(f"{session.settings.endpoint}/_ministack/health", {})
+        answer = call(f"{session.settings.emulator}/_ministack/health", {})
     except Exception as error:
         told = explain(error)
         if told is None:
@@ -158,9 +158,9 @@ def emulator(session: Session) -> Checks:
         yield Check("local environment", "warn", told.problem, told.remedy)
         return
     if answer.status == 200:
-        yield Check("local environment", "ok", f"{session.settings.endpoint}")
+        yield Check("local environment", "ok", f"{session.settings.emulator}")
         return
-    found = f"{session.settings.endpoint} answers {answer.status}: another program listens there"
+    found = f"{session.settings.emulator} answers {answer.status}: another program listens there"
     yield Check("local environment", "warn", found, "end it, or choose another port with MILLRACE_PORT")
 
 

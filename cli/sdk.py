@@ -69,7 +69,7 @@ def variables(here: Session) -> dict[str, str]:
     if not here.local:
         return kept
     reached = {
-        "AWS_ENDPOINT_URL": str(here.settings.endpoint),
+        "AWS_ENDPOINT_URL": str(here.settings.emulator),
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
     }

@@ -72,7 +72,7 @@ class Session:
                 connect_timeout=5, retries={"mode": "standard", "total_max_attempts": 1 if self.local else 5}
             )
             self.made[service] = self.aws.client(
-                service, endpoint_url=self.settings.endpoint, config=patience
+                service, endpoint_url=self.settings.emulator, config=patience
             )
         return self.made[service]
 

@@ -24,6 +24,12 @@ from infra import images
 ENVIRONMENTS = Path(__file__).parents[1] / "environments"
 ARCHITECTURES = {"aarch64": "arm64", "arm64": "arm64", "x86_64": "x86_64", "amd64": "x86_64"}
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
+TARGETS = ("lambda", "endpoint")
+HOSTS = re.compile(
+    r"ml\.(?:(?:c6g|c7g|m6g)\.(?:large|(?:|2|4|8|12|16)xlarge)"
+    r"|(?:c8g|m8g)\.(?:medium|large|(?:|2|4|8|12|16|24|48)xlarge))"
+)
+"""SageMaker's hosts with the image's processor, arm64, and without disks of their own. There is no m7g."""
 LOG_DAYS = (
     1,
     3,
@@ -106,6 +112,25 @@ class Serving:
     """Requests a second that the stage admits in the long run."""
     burst: int = 200
     """Requests that the stage admits at once."""
+    targets: tuple[str, ...] = ("lambda",)
+    """What answers: the function (``lambda``), and beside it a SageMaker endpoint (``endpoint``)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """The SageMaker endpoint: ``instances`` hosts always, up to ``most`` under load."""
+
+    instance: str = "ml.c7g.large"
+    """Its processor is arm64: the image is built for that."""
+    instances: int = 1
+    """Two or more stand in two availability zones, and outlive the loss of one."""
+    most: int = 4
+    invocations_per_instance: int = 3000
+    """Requests a minute for each host that scaling aims at."""
+    canary_percent: int = 10
+    """Share of the requests that a new model gets first."""
+    canary_minutes: int = 5
+    """How long the alarms watch it before it gets the rest."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,12 +162,18 @@ class Settings:
     training: Training = field(default_factory=Training)
     packaging: Packaging = field(default_factory=Packaging)
     serving: Serving = field(default_factory=Serving)
+    endpoint: Endpoint = field(default_factory=Endpoint)
     alarms: Alarms = field(default_factory=Alarms)
 
     @property
-    def endpoint(self) -> str | None:
+    def emulator(self) -> str | None:
         """The emulator's URL, without a trailing slash; None on AWS."""
         return None if self.port is None else f"http://127.0.0.1:{self.port}"
+
+    @property
+    def has_endpoint(self) -> bool:
+        """Whether a SageMaker endpoint answers, too."""
+        return "endpoint" in self.serving.targets
 
     @property
     def local(self) -> bool:
@@ -268,9 +299,13 @@ def _port(text: str) -> int:
 
 def _check(settings: Settings, file: Path) -> None:
     """Bounds that types cannot express; each is what the service itself accepts."""
-    for key, holds, problem, remedy in (*_platform_bounds(settings), *_serving_bounds(settings)):
+    for key, holds, problem, remedy in _bounds(settings):
         if not holds:
             raise SettingsError(file, key, problem, remedy)
+
+
+def _bounds(settings: Settings) -> tuple[Bound, ...]:
+    return (*_platform_bounds(settings), *_serving_bounds(settings), *_endpoint_bounds(settings.endpoint))
 
 
 def _platform_bounds(settings: Settings) -> tuple[Bound, ...]:
@@ -307,4 +342,39 @@ def _serving_bounds(settings: Settings) -> tuple[Bound, ...]:
         ("serving.timeout_seconds", 1 <= serving.timeout_seconds <= 29, "out of range", "Take 1 to 29."),
         ("serving.snap_start", snapshot, "not offered for Python 3.11", "Take Python 3.12 or later."),
         ("serving.burst", serving.burst >= serving.rate >= 1, "below the rate", "Take serving.rate or more."),
+        *_target_bounds(serving.targets),
+    )
+
+
+def _target_bounds(targets: tuple[str, ...]) -> tuple[Bound, ...]:
+    key = "serving.targets"
+    strange = [target for target in targets if target not in TARGETS]
+    return (
+        (key, not strange, f"{', '.join(strange)} cannot answer here", f"Take some of {', '.join(TARGETS)}."),
+        (key, bool(targets), "nothing would answer", f"Take some of {', '.join(TARGETS)}."),
+        (key, len(set(targets)) == len(targets), "a name stands twice", "Name each once."),
+        (
+            key,
+            not targets or "lambda" in targets,
+            "an endpoint without the function is not offered yet",
+            'Write ["lambda", "endpoint"]: the endpoint gets an API of its own beside the function\'s.',
+        ),
+    )
+
+
+def _endpoint_bounds(endpoint: Endpoint) -> tuple[Bound, ...]:
+    hosts, most, aim = endpoint.instances, endpoint.most, endpoint.invocations_per_instance
+    return (
+        (
+            "endpoint.instance",
+            HOSTS.fullmatch(endpoint.instance) is not None,
+            f"{endpoint.instance!r} is no host with an arm64 processor, for which the image is built",
+            "Take one of the families c6g, c7g, c8g, m6g, m8g, such as ml.c7g.large.",
+        ),
+        ("endpoint.instances", hosts >= 1, "too few", "Take 1 or more."),
+        ("endpoint.most", most >= hosts, "below endpoint.instances", "Take endpoint.instances or more."),
+        ("endpoint.invocations_per_instance", aim >= 1, "too few", "Take 1 or more."),
+        # SageMaker takes a canary of at most half of the fleet.
+        ("endpoint.canary_percent", 1 <= endpoint.canary_percent <= 50, "out of range", "Take 1 to 50."),
+        ("endpoint.canary_minutes", 1 <= endpoint.canary_minutes <= 60, "out of range", "Take 1 to 60."),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import aws_cdk as cdk
 from aws_cdk import aws_apigateway as apigateway
@@ -62,11 +63,22 @@ FAILED = '{ ($.status = "5*") && (($.status != "503") || ($.error != "-")) }'
 """A line of a failure. A 503 of the model's own, and not of the gateway, says that none is released yet:
 that is no failure, and nobody need be called for it."""
 FAILURES = "Failures"
-"""The metric that counts such lines."""
+"""The metric that counts such lines of a workload's first API."""
+BINARY = (openapi.RECORDS, openapi.PROBABILITIES)
+"""Bytes for these alone: all else reaches the function as text, which costs it no base64."""
+
+
+def failures(part: str) -> str:
+    """Name of the metric that counts failures of the API ``part``: ``Failures``, ``EndpointFailures``."""
+    return f"{part.title()}{FAILURES}"
 
 
 class Api(Construct):
-    """Exposes ``api`` and ``url`` (no trailing slash). Every method asks for a token with the scope."""
+    """Exposes ``api`` and ``url`` (no trailing slash). Every method asks for a token with the scope.
+
+    ``function_arn`` (of a version or an alias, too) answers all ``routes``. ``part`` tells an API that stands
+    beside the workload's first one apart from it: in its name, its log and the metric of its failures.
+    """
 
     def __init__(
         self,
@@ -75,32 +87,35 @@ class Api(Construct):
         settings: Settings,
         workload: str,
         *,
-        alias: lambda_.CfnAlias,
+        function_arn: str,
         user_pool: cognito.IUserPool,
         oauth_scope: str,
+        part: str = "",
+        routes: Sequence[tuple[str, str]] = ROUTES,
+        binary_media_types: Sequence[str] = BINARY,
     ) -> None:
         super().__init__(scope, id)
         self.settings, self.workload = settings, workload
-        self.alias = alias
-        self.api = self._build_api()
+        self.function_arn, self.part, self.routes = function_arn, part, routes
+        self.api = self._build_api(binary_media_types)
         self._keep_execution_log()
         self._add_routes(user_pool, oauth_scope)
         self._add_problems()
         self._let_api_invoke()
         self.url = self._url()
 
-    def _build_api(self) -> apigateway.RestApi:
+    def _build_api(self, binary_media_types: Sequence[str]) -> apigateway.RestApi:
         serving, access_log = self.settings.serving, self._build_access_log()
         self._count_failures(access_log)
         api = apigateway.RestApi(
             self,
             "Api",
-            rest_api_name=self.settings.name(self.workload),
-            description=f"Predictions of the workload {self.workload}",
+            rest_api_name=self.settings.name(self.workload, self.part),
+            description=f"Predictions of the workload {self.workload} {self.part}".rstrip(),
             endpoint_types=[apigateway.EndpointType.REGIONAL],
-            cloud_watch_role=self.settings.cloudwatch_role,
-            # Bytes for these alone: all else reaches the function as text, which costs it no base64.
-            binary_media_types=[openapi.RECORDS, openapi.PROBABILITIES],
+            # One role serves all APIs of the account.
+            cloud_watch_role=self.settings.cloudwatch_role and not self.part,
+            binary_media_types=list(binary_media_types),
             deploy_options=apigateway.StageOptions(
                 stage_name=STAGE,
                 throttling_rate_limit=serving.rate,
@@ -136,7 +151,12 @@ class Api(Construct):
         resource.add_property_override("EndpointAccessMode", "STRICT")
 
     def _build_access_log(self) -> logs.LogGroup:
-        return logs.LogGroup(self, "AccessLog", log_group_name=self.settings.logs(self.workload, "api"))
+        name = self.settings.logs(self.workload, self._own("api"))
+        return logs.LogGroup(self, "AccessLog", log_group_name=name)
+
+    def _own(self, name: str) -> str:
+        """``name``, told apart from that of another API of the workload."""
+        return f"{self.part}-{name}" if self.part else name
 
     @property
     def _about(self) -> dict[str, str]:
@@ -146,10 +166,10 @@ class Api(Construct):
     def _count_failures(self, access_log: logs.LogGroup) -> None:
         access_log.add_metric_filter(
             "Failures",
-            filter_name=self.settings.name(self.workload, "failures"),
+            filter_name=self.settings.name(self.workload, self._own("failures")),
             filter_pattern=logs.FilterPattern.literal(FAILED),
             metric_namespace=NAMESPACE,
-            metric_name=FAILURES,
+            metric_name=failures(self.part),
             dimensions={name.title(): f"$.{name}" for name in self._about},
             unit=cloudwatch.Unit.COUNT,
         )
@@ -165,12 +185,12 @@ class Api(Construct):
             self,
             "Authorizer",
             cognito_user_pools=[user_pool],
-            authorizer_name=self.settings.name(self.workload),
+            authorizer_name=self.settings.name(self.workload, self.part),
         )
         integration = apigateway.Integration(
             type=apigateway.IntegrationType.AWS_PROXY, integration_http_method="POST", uri=self._invocation()
         )
-        for verb, path in ROUTES:
+        for verb, path in self.routes:
             self.api.root.resource_for_path(path).add_method(
                 verb,
                 integration,
@@ -181,7 +201,7 @@ class Api(Construct):
 
     def _invocation(self) -> str:
         stack = cdk.Stack.of(self)
-        path = f"lambda:path/2015-03-31/functions/{self.alias.ref}/invocations"
+        path = f"lambda:path/2015-03-31/functions/{self.function_arn}/invocations"
         return f"arn:{stack.partition}:apigateway:{stack.region}:{path}"
 
     def _add_problems(self) -> None:
@@ -202,14 +222,14 @@ class Api(Construct):
             self,
             "Invoke",
             action="lambda:InvokeFunction",
-            function_name=self.alias.ref,
+            function_name=self.function_arn,
             principal="apigateway.amazonaws.com",
             source_arn=self.api.arn_for_execute_api(stage=STAGE),
         )
 
     def _url(self) -> str:
-        if self.settings.endpoint:
-            return f"{self.settings.endpoint}/restapis/{self.api.rest_api_id}/{STAGE}/_user_request_"
+        if self.settings.emulator:
+            return f"{self.settings.emulator}/restapis/{self.api.rest_api_id}/{STAGE}/_user_request_"
         stack = cdk.Stack.of(self)
         return f"https://{self.api.rest_api_id}.execute-api.{stack.region}.{stack.url_suffix}/{STAGE}"
 

@@ -70,4 +70,4 @@ class Callers(Construct):
         domain = self.user_pool.add_domain(
             "Domain", cognito_domain=cognito.CognitoDomainOptions(domain_prefix=prefix)
         )
-        return self.settings.endpoint or domain.base_url()
+        return self.settings.emulator or domain.base_url()

@@ -40,6 +40,7 @@ class Keys(Construct):
             self._log_arn(f"/millrace/{self.settings.env}/*"),
             self._log_arn(f"/aws/vendedlogs/states/millrace-{self.settings.env}-*"),
             self._log_arn("API-Gateway-Execution-Logs_*"),
+            self._log_arn(f"/aws/sagemaker/Endpoints/millrace-{self.settings.env}-*"),
         ]
 
     def _log_arn(self, pattern: str) -> str:

@@ -56,7 +56,7 @@ class Serving(cdk.Stack):
             "Http",
             settings,
             workload,
-            alias=self.alias,
+            function_arn=self.alias.ref,
             user_pool=foundation.user_pool,
             oauth_scope=foundation.scope,
         )

@@ -176,7 +176,7 @@ def test_the_child_is_given_the_plan_and_the_emulator_and_its_lines_are_passed_o
     )
     sdk.start(here, voice, {"name": "e1"})
     said = [text[10:] for text in written.getvalue().splitlines()]
-    assert said == ["plan e1", f"{here.settings.endpoint} None"]
+    assert said == ["plan e1", f"{here.settings.emulator} None"]
 
 
 def test_a_child_that_fails_is_told_by_its_last_line_with_what_to_do(

@@ -66,6 +66,17 @@ def test_given_nested_values_then_only_they_change(tmp_path: Path) -> None:
         ("a = ", "syntax", "TOML"),
         ("a = 2013-02-30", "syntax", "TOML"),
         ("workloads = ['my_parcels']", "workloads", "my_parcels"),
+        ("[serving]\ntargets = ['lambda', 'edge']", "serving.targets", "lambda, endpoint"),
+        ("[serving]\ntargets = []", "serving.targets", "nothing would answer"),
+        ("[serving]\ntargets = ['lambda', 'lambda']", "serving.targets", "stands twice"),
+        ("[serving]\ntargets = ['endpoint']", "serving.targets", "not offered yet"),
+        ("[endpoint]\ninstance = 'ml.c6i.large'", "endpoint.instance", "arm64"),
+        ("[endpoint]\ninstance = 'ml.m7g.large'", "endpoint.instance", "arm64"),
+        ("[endpoint]\ninstances = 0", "endpoint.instances", "1 or more"),
+        ("[endpoint]\ninstances = 5", "endpoint.most", "endpoint.instances"),
+        ("[endpoint]\ninvocations_per_instance = 0", "endpoint.invocations_per_instance", "1 or more"),
+        ("[endpoint]\ncanary_percent = 51", "endpoint.canary_percent", "1 to 50"),
+        ("[endpoint]\ncanary_minutes = 0", "endpoint.canary_minutes", "1 to 60"),
     ],
 )
 def test_given_a_slip_then_the_error_names_file_key_and_remedy(
@@ -94,8 +105,8 @@ def test_given_local_then_functions_run_on_this_host() -> None:
 
 def test_given_another_port_then_local_follows_it_and_aws_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MILLRACE_PORT", "4601")
-    assert load("local").endpoint == "http://127.0.0.1:4601"
-    assert load("dev").endpoint is None
+    assert load("local").emulator == "http://127.0.0.1:4601"
+    assert load("dev").emulator is None
 
 
 def test_given_a_port_that_is_none_then_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,6 +138,22 @@ def test_instances_and_workers_are_such_as_the_services_know(env: str) -> None:
     assert found.training.instance in sagemaker.shape_for("TrainingInstanceType").enum
     assert found.packaging.instance in sagemaker.shape_for("ProcessingInstanceType").enum
     assert found.glue.worker in session.get_service_model("glue").shape_for("WorkerType").enum
+
+
+def test_given_both_targets_then_there_is_an_endpoint(tmp_path: Path) -> None:
+    both = load("trial", written(tmp_path, "[serving]\ntargets = ['lambda', 'endpoint']\n"))
+    assert both.has_endpoint
+    assert not settings.Settings(env="trial").has_endpoint
+
+
+def test_endpoints_take_every_host_that_sagemaker_has_for_the_images_processor() -> None:
+    known = botocore.session.get_session().get_service_model("sagemaker")
+    hosts = known.shape_for("ProductionVariantInstanceType").enum
+    ours = {
+        host for host in hosts if host.startswith(("ml.c6g.", "ml.c7g.", "ml.c8g.", "ml.m6g.", "ml.m8g."))
+    }
+    assert {host for host in hosts if settings.HOSTS.fullmatch(host)} == ours
+    assert settings.HOSTS.fullmatch("ml.c7g.medium") is None  # there is none
 
 
 def test_production_keeps_its_data_and_asks_a_person() -> None:

@@ -1,0 +1,1 @@
+"""The build of the server's image during a deploy: nobody who deploys needs Docker."""

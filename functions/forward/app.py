@@ -1,0 +1,16 @@
+"""Entry point of the function. What is made here, at import, serves every request of this process."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from .forwarder import Event, Forwarder, Response
+from .settings import Settings
+
+forwarder = Forwarder.start(Settings.read(os.environ))
+
+
+def handler(event: Event, context: Any) -> Response:
+    """Answer one API Gateway event."""
+    return forwarder.answer(event, context)
