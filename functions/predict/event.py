@@ -82,7 +82,6 @@ def request_of(event: Event, route: str, request_id: str) -> Request:
     return Request(route, model, headers, content, request_id, text)
 
 
-
 def open_request(event: Event) -> tuple[str, str, dict[str, str], bytes]:
     """Return method, path, headers and body of an event below /v2; raise Problem 400 as ``request_of`` does.
 
@@ -93,7 +92,6 @@ def open_request(event: Event) -> tuple[str, str, dict[str, str], bytes]:
     for name, value in (event.get("pathParameters") or {}).items():
         path = path.replace(f"{{{name}}}", _quoted(value))
     return str(event.get("httpMethod")), path, dict(request.headers), request.body
-
 
 
 def _quoted(value: str) -> str:

@@ -110,7 +110,7 @@ def request_type(features: Sequence[Feature], *, ordinary: bool) -> type[msgspec
 
     Fields are numbered inside, so any feature name will do.
     """
-    types = [_type(feature, ordinary) for feature in features]
+    types = [value_type(feature, ordinary=ordinary) for feature in features]
     record = _struct("Record", features, [_field(*pair) for pair in zip(features, types, strict=True)])
     lists = [list[kind] for kind in types]  # type: ignore[valid-type]
     optional = [
@@ -146,7 +146,8 @@ def _field(feature: Feature, kind: Any) -> tuple[Any, ...]:
     return kind, math.nan if feature.kind == "number" else None
 
 
-def _type(feature: Feature, ordinary: bool) -> Any:
+def value_type(feature: Feature, *, ordinary: bool) -> Any:
+    """Build the type of one feature's value: what is lawful, or only what needs no second look."""
     if feature.kind == "category":
         known = (*feature.values, *(() if feature.required else ("", None)))
         if ordinary and feature.used and known:

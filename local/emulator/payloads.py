@@ -1,4 +1,7 @@
-"""Compressed request bodies: API Gateway unpacks them first of all, MiniStack hands them on as they are."""
+"""Bodies of requests: API Gateway unpacks what is compressed, and passes on in base64 what is binary.
+
+MiniStack hands compressed bodies on as they are, and knows of no binary one without a header that says so.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,8 @@ _WINDOWS = {"gzip": 31, "deflate": 15}
 
 
 def install() -> None:
-    """Unpack the body of a request that says it is compressed, and refuse one that is not what it says."""
+    """Unpack bodies that say they are packed, refuse what is not what it says; let ``*/*`` be everything."""
+    replace(apigateway_v1, "_media_type_matches", ("media_type", "binary_media_types"), _any_is_any)
     expect(apigateway_v1, "_gw_error", ("response_type", "message"))
     expect(apigateway_v1, "_stages_v1")
     replace(
@@ -28,6 +32,14 @@ def install() -> None:
         ),
         _unpacking,
     )
+
+
+def _any_is_any(original: Callable[..., bool]) -> Callable[..., bool]:
+    def matches(media_type: Any, binary_media_types: Any) -> bool:
+        # Also the request that names none, be it in Content-Type or in Accept.
+        return "*/*" in (binary_media_types or ()) or original(media_type, binary_media_types)
+
+    return matches
 
 
 def _unpacking(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:

@@ -169,7 +169,7 @@ def test_another_models_name_is_not_found(ask: Ask, resource: str) -> None:
 
 
 def test_an_unknown_route_is_not_found(ask: Ask) -> None:
-    problem_of(ask(event(resource="/v2")), 404)
+    problem_of(ask(event(resource="/v3")), 404)
 
 
 def test_before_the_first_release_every_route_says_so(tmp_path: Path) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from typing import Any
 
 import pytest
 
-from local.emulator.payloads import unpacked
+from local.emulator.payloads import _any_is_any, unpacked
 
 
 @pytest.mark.parametrize(("coding", "pack"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
@@ -29,3 +30,21 @@ def test_given_a_body_that_is_not_what_it_says_then_it_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=said):
         unpacked(body, coding)
+
+
+@pytest.mark.parametrize(
+    ("declared", "binary", "taken"),
+    [
+        (None, ["*/*"], True),
+        ("application/json", ["*/*"], True),
+        (None, ["image/png"], False),
+        ("image/png", ["image/png"], True),
+    ],
+)
+def test_given_an_api_for_any_binary_then_a_body_that_is_declared_as_nothing_is_binary_too(
+    declared: str | None, binary: list[str], taken: bool
+) -> None:
+    def original(media_type: Any, binary_media_types: Any) -> bool:
+        return media_type in binary_media_types
+
+    assert _any_is_any(original)(declared, binary) is taken
