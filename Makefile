@@ -9,7 +9,7 @@ TORCH_FROM ?=
 BIN := .venv/bin
 # SageMaker's SDK has an environment of its own: 730 MB, and pins that the rest cannot live with.
 TUNING := .venv-tuning
-GROUPS := preprocess training infra local flights develop
+GROUPS := preprocess training infra local server flights develop
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONUNBUFFERED = 1
 

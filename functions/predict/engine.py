@@ -32,6 +32,7 @@ _PLACES = {
     "CreateTensorWithDataAsOrtValue": 49,
     "CreateCpuMemoryInfo": 69,
     "ReleaseStatus": 93,
+    "ReleaseSession": 95,
     "ReleaseValue": 96,
 }
 _ERRORS_ONLY = 3  # ORT_LOGGING_LEVEL_ERROR
@@ -55,6 +56,7 @@ class Engine:
         self._message = self._function("GetErrorMessage", Handle, result=ctypes.c_char_p)
         self._release_status = self._function("ReleaseStatus", Handle, result=None)
         self._release_value = self._function("ReleaseValue", Handle, result=None)
+        self._release_session = self._function("ReleaseSession", Handle, result=None)
         self._run = self._function("Run", *[Handle] * 4, ctypes.c_size_t, Handle, ctypes.c_size_t, Handle)
         pointer = ctypes.POINTER(Handle)
         self._environment = self._made("CreateEnv", ctypes.c_int, ctypes.c_char_p, pointer)(
@@ -91,6 +93,10 @@ class Engine:
     def release(self, tensor: Handle) -> None:
         """Give back what the engine holds of a tensor that nothing will use again; its memory stays ours."""
         self._release_value(tensor)
+
+    def end(self, session: Handle) -> None:
+        """Give back a session that nothing will run again."""
+        self._release_session(session)
 
     def call(self, session: Handle, feed: tuple[bytes, Handle], fetch: tuple[bytes, Handle]) -> Call:
         """Bind ``session`` to one named input and one named output."""

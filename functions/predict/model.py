@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 from itertools import islice
 
-from .engine import Call, Engine, Handle
+from .engine import Call, Engine, EngineError, Handle
 
 FEED, FETCH = b"rows", b"probability"
 _BOUND = 256  # sizes of request that are kept bound
@@ -33,6 +33,7 @@ class Model:
         self._engine = Engine()
         one = self._engine.session(single)
         self._batch = one if batch == single else self._engine.session(batch)
+        self._sessions = [one] if batch == single else [one, self._batch]
         self._calls: dict[int, Bound] = {1: self._bind(one, 1)}
         self._try()
 
@@ -46,7 +47,18 @@ class Model:
         """Return the memory of the last run's ``count`` probabilities, float32."""
         return self._answers[:count]
 
+    def close(self) -> None:
+        """Give back what the engine holds: for whoever takes over a newer model and lives on."""
+        for _, tensors in self._calls.values():
+            for tensor in tensors:
+                self._engine.release(tensor)
+        for session in self._sessions:
+            self._engine.end(session)
+        self._calls, self._sessions = {}, []
+
     def _bound(self, count: int) -> Bound:
+        if not self._sessions:
+            raise EngineError("this model was closed, and another one answers in its place")
         bound = self._bind(self._batch, count)
         if len(self._calls) == _BOUND:
             self._forget_oldest()

@@ -1,0 +1,1 @@
+"""One process that answers over HTTP by the very code of the prediction function."""

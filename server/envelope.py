@@ -1,0 +1,56 @@
+"""A request within a request: a SageMaker endpoint hides the 4xx of its container from callers.
+
+The caller's own path, id and headers come in the header ``X-Amzn-SageMaker-Custom-Attributes``; the answer is
+always 200: a line of JSON with the true status and headers, and after it the true body.
+"""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode
+from collections.abc import Mapping
+
+import msgspec
+
+from functions.predict.core import Reply
+from functions.predict.request import Request
+
+ATTRIBUTES = "x-amzn-sagemaker-custom-attributes"
+MARK = "millrace=1;"
+CONTENT_TYPE = "application/vnd.millrace.envelope"
+
+
+class Address(msgspec.Struct, frozen=True):
+    """What the caller asked for, beside the body."""
+
+    route: str
+    model: str = ""
+    request_id: str = ""
+    content_encoding: str = ""
+    accept: str = ""
+
+
+def is_enveloped(headers: Mapping[str, str]) -> bool:
+    """Whether a request carries another."""
+    return headers.get(ATTRIBUTES, "").startswith(MARK)
+
+
+def unwrap(headers: Mapping[str, str], body: bytes) -> Request:
+    """Return the request within. Raises ValueError where the envelope cannot be read."""
+    text = headers[ATTRIBUTES].removeprefix(MARK)
+    found = msgspec.json.decode(urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=Address)
+    given = {
+        "content-type": headers.get("content-type", ""),
+        "content-encoding": found.content_encoding,
+        "accept": found.accept,
+    }
+    inner = {name: value for name, value in given.items() if value}
+    return Request(found.route, found.model, inner, body, found.request_id)
+
+
+def wrap(reply: Reply) -> Reply:
+    """Return the reply that carries ``reply``."""
+    binary = isinstance(reply.body, bytes)
+    about = {"status": reply.status, "headers": reply.headers, "bytes": binary}
+    body = reply.body if isinstance(reply.body, bytes) else reply.body.encode()
+    content = msgspec.json.encode(about) + b"\n" + body
+    return Reply(content, {"Content-Type": CONTENT_TYPE}, 200, reply.records, reply.warnings, reply.failure)
