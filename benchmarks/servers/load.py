@@ -19,7 +19,11 @@ _PIECE = 1 << 18
 
 
 class LoadError(Exception):
-    """A request was not answered as it should. Says how."""
+    """A request was not answered as it should. Says how; ``status`` is that of an answer which is no 200."""
+
+    def __init__(self, text: str, status: int = 0) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 @dataclass
@@ -60,7 +64,8 @@ class Connection:
         if found is not None:
             data.clear()
             if found.status != 200:
-                raise LoadError(f"answered {found.status}: {found.body[:300].decode(errors='replace')}")
+                said = found.body[:300].decode(errors="replace")
+                raise LoadError(f"answered {found.status}: {said}", found.status)
         return found
 
     def close(self) -> None:

@@ -131,6 +131,7 @@ PEERS = (
             *("--enable_grpc", "false", "--enable_latency_logging", "false"),
         ),
         json=OPEN_INFERENCE,
+        variables={"KSERVE_LOGLEVEL": "WARNING"},
     ),
     Peer(
         key="mlserver",
@@ -144,6 +145,7 @@ PEERS = (
             "MLSERVER_GRPC_PORT": "{spare}",
             "MLSERVER_METRICS_PORT": "{spare2}",
             "MLSERVER_DEBUG": "false",
+            "MLSERVER_GZIP_ENABLED": "false",
             "MLSERVER_PARALLEL_WORKERS": "0",
             "MLSERVER_MODEL_NAME": "{model}",
             "MLSERVER_MODEL_IMPLEMENTATION": f"{_app('mlserver')}.runtime.Runtime",
@@ -165,7 +167,7 @@ PEERS = (
             *("--host", "127.0.0.1", "--port", "{port}"),
         ),
         json=records_to("/predict"),
-        variables={"BENTOML_HOME": "{folder}", "BENTOML_DO_NOT_TRACK": "true"},
+        variables={"BENTOML_DO_NOT_TRACK": "true"},
     ),
     Peer(
         key="torchserve",
@@ -209,6 +211,6 @@ PEERS = (
         name="Ray Serve",
         command=("{bin}/python", "-m", f"{_app('ray_serve')}.app"),
         json=records_to("/"),
-        variables={"RAY_USAGE_STATS_ENABLED": "0"},
+        variables={"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"},
     ),
 )

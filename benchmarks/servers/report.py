@@ -163,7 +163,7 @@ def figures(turns: Sequence[Turn], peer: Peer, case: Case) -> tuple[str, ...]:
     samples = [turn.samples[case] for turn in turns]
 
     def middle(name: str, unit: float) -> float:
-        return median(getattr(sample, name) for sample in samples) / unit
+        return float(median(getattr(sample, name) for sample in samples)) / unit
 
     return (
         *(peer.name, str(case), f"{middle('rate', 1):,.0f}"),

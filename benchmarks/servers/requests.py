@@ -135,7 +135,7 @@ def records_to(path: str) -> Dialect:
 
 OPEN_INFERENCE = Dialect(
     "/v2/models/{model}/infer",
-    lambda rows: _json({"inputs": [_tensor(rows)]}),
+    lambda rows: _json({"id": "1", "inputs": [_tensor(rows)]}),
     lambda body: list(json.loads(body)["outputs"][0]["data"]),
     JSON_TYPE,
 )

@@ -25,6 +25,8 @@ from benchmarks.servers.requests import Asked
 TO_START, TO_END = 120.0, 4.0
 """Seconds that a peer may take until its first answer, and to end once it is told to."""
 PAUSE = 0.005
+_OUR_FAULT = (400, 405, 415, 422)
+"""Answers that no waiting will change; a 404 or a 500 may be a start's."""
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of prctl(2)
 
 
@@ -84,10 +86,11 @@ def _names(peer: Peer, bundle: Path, model: str) -> dict[str, str]:
 
 def _environment(peer: Peer, names: Mapping[str, str]) -> dict[str, str]:
     """What the peer finds in its environment: little of ours, its own programs first."""
-    ours = {name: os.environ[name] for name in ("HOME", "LANG", "TMPDIR") if name in os.environ}
+    ours = {name: os.environ[name] for name in ("LANG", "TMPDIR") if name in os.environ}
     own = {name: value.format_map(names) for name, value in peer.variables.items()}
     return {
         **ours,
+        "HOME": names["folder"],  # what they write there should not outlive .millrace
         "PATH": f"{names['bin']}:/usr/local/bin:/usr/bin:/bin",
         "PYTHONPATH": str(ROOT),
         "PYTHONUNBUFFERED": "1",
@@ -133,9 +136,11 @@ def _wait(peer: Peer, process: subprocess.Popen[bytes], port: int, asked: Asked,
             return
         except (OSError, LoadError) as error:
             problem = str(error)
+            if isinstance(error, LoadError) and error.status in _OUR_FAULT:
+                raise PeerError(problem) from error
         if time.monotonic() - said > STILL:
             said = time.monotonic()
-            say(f"{peer.name}: still starting, {said - began:.0f} s")
+            say(f"{peer.name}: still starting, {said - began:.0f} s: {problem[:150]}")
         time.sleep(PAUSE)
     raise PeerError(f"no answer within {TO_START:g} s: {problem}; its log ends: {last_line(log)}")
 

@@ -62,7 +62,7 @@ class Scorer:
         return probabilities
 
 
-def slots(values: Sequence[str]) -> dict[str, float]:
+def slots(values: Sequence[str]) -> dict[Any, float]:
     """Return the slot of each value, from 1; a missing or unknown one has 0."""
     return {value: float(place) for place, value in enumerate(values, 1)}
 

@@ -23,7 +23,8 @@ def record_type() -> type[BaseModel]:
         else (kinds[feature["kind"]] | None, None)
         for feature in features
     }
-    return create_model("Record", **fields)
+    made: type[BaseModel] = create_model("Record", **fields)
+    return made
 
 
 Record = record_type()

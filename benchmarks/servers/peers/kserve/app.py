@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from kserve import InferOutput, InferRequest, InferResponse, Model, ModelServer
@@ -26,4 +27,6 @@ class Predictor(Model):
 
 
 if __name__ == "__main__":
-    ModelServer().start([Predictor(Scorer.open())])
+    server = ModelServer()
+    logging.getLogger("uvicorn.access").handlers.clear()  # uvicorn then writes no access log
+    server.start([Predictor(Scorer.open())])

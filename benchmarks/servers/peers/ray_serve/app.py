@@ -33,7 +33,7 @@ def main() -> None:
         http_options={"host": "127.0.0.1", "port": int(os.environ["PORT"])},
         logging_config={"enable_access_log": False},
     )
-    serve.run(Predictor.bind(), name="benchmark", route_prefix="/")
+    serve.run(Predictor.bind(), name="benchmark", route_prefix="/")  # type: ignore[attr-defined]
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
     ray.shutdown()
 
