@@ -9,11 +9,12 @@ TORCH_FROM ?=
 BIN := .venv/bin
 # SageMaker's SDK has an environment of its own: 730 MB, and pins that the rest cannot live with.
 TUNING := .venv-tuning
+PROMETHEUS := .millrace/tools/prometheus
 GROUPS := preprocess training infra local server flights develop
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONUNBUFFERED = 1
 
-.PHONY: setup setup-tuning demo up down test check lint types unit life bench bench-predict bench-api bench-training bench-preprocessing smoke-aws clean help
+.PHONY: setup setup-tuning setup-prometheus demo up down test check lint types unit life bench bench-predict bench-api bench-training bench-preprocessing smoke-aws clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 22
@@ -44,6 +45,9 @@ $(TUNING)/ready: pyproject.toml constraints-tuning.txt .venv/ready
 	$(BIN)/uv pip install --python $(TUNING)/bin/python -c constraints-tuning.txt --group tuning
 	touch $@
 
+setup-prometheus: ## Debian's Prometheus into .millrace/tools, for the tests of alerts and scraping; installs nothing
+	@test -x $(PROMETHEUS)/usr/bin/promtool || tests/kubernetes/fetch_prometheus.sh $(PROMETHEUS)
+
 demo: setup ## the whole life cycle on this machine, from raw tables to an authenticated prediction
 	@$(BIN)/millrace demo
 
@@ -53,7 +57,7 @@ up: setup ## start the environment `local` and deploy every stack into it
 down: ## end the environment `local` and leave nothing running
 	@test ! -x $(BIN)/millrace || $(BIN)/millrace down
 
-test: setup setup-tuning ## everything that must hold
+test: setup setup-tuning setup-prometheus ## everything that must hold
 	$(MAKE) lint
 	$(MAKE) unit
 	$(MAKE) -j 2 types life # the life cycle mostly waits; types, read for the first time, take minutes
@@ -67,7 +71,7 @@ lint: setup
 types: setup
 	$(BIN)/mypy .
 
-unit: setup setup-tuning
+unit: setup setup-tuning setup-prometheus
 	$(BIN)/python -m pytest -m "not life" -n auto --maxprocesses 2 --dist loadfile
 
 life: setup setup-tuning
