@@ -55,6 +55,8 @@ class _Lines:
     def __init__(self) -> None:
         self.target = b""
         self.headers: dict[str, str] = {}
+        self.parser = httptools.HttpRequestParser(self)
+        self.keep_alive = False
 
     def on_url(self, target: bytes) -> None:
         self.target += target
@@ -66,11 +68,14 @@ class _Lines:
             raise Refusal(400, f"The header `{key}` stands twice.")
         self.headers[key] = text if before is None else f"{before}, {text}"
 
+    def on_headers_complete(self) -> None:
+        self.keep_alive = self.parser.should_keep_alive()  # asked later, it has forgotten
+
 
 def read_head(raw: bytes) -> Head:
     """Read the head of a request, up to and with its empty line. Raises Refusal."""
     lines = _Lines()
-    parser = httptools.HttpRequestParser(lines)
+    parser = lines.parser
     try:
         parser.feed_data(raw)
     except httptools.HttpParserUpgrade:
@@ -81,13 +86,15 @@ def read_head(raw: bytes) -> Head:
         raise
     except httptools.HttpParserError as error:
         raise Refusal(400, f"This is not HTTP/1.1: {error}.") from None
+    finally:
+        del lines.parser  # each holds the other
     version = parser.get_http_version()
     if version not in ("1.1", "1.0"):
         raise Refusal(505, "HTTP/1.1 is spoken here.")
-    return _head(parser.get_method().decode(), lines, parser.should_keep_alive(), old=version == "1.0")
+    return _head(parser.get_method().decode(), lines, old=version == "1.0")
 
 
-def _head(method: str, lines: _Lines, keep_alive: bool, *, old: bool) -> Head:
+def _head(method: str, lines: _Lines, *, old: bool) -> Head:
     headers = lines.headers
     if not old and "host" not in headers:
         raise Refusal(400, "The header `Host` is missing.")
@@ -98,7 +105,7 @@ def _head(method: str, lines: _Lines, keep_alive: bool, *, old: bool) -> Head:
     said = headers.get("x-request-id", "")
     plain = headers.get("content-type") == JSON and "content-encoding" not in headers
     return Head(
-        *(method, _path(lines.target), headers, length, chunked, keep_alive, old, bool(expectation)),
+        *(method, _path(lines.target), headers, length, chunked, lines.keep_alive, old, bool(expectation)),
         plain=plain,
         request_id=said if SANE_ID.fullmatch(said) else "",
     )
@@ -151,7 +158,7 @@ class Chunks:
         if line is None:
             return None
         if self._wanted == 0:  # the last chunk was read: trailers, which nobody needs, then an empty line
-            self._trailers += len(line)
+            self._trailers += len(line) + 2
             if self._trailers > _MOST_TRAILERS:
                 raise Refusal(431, "The trailers are too large.")
             return not line
