@@ -65,12 +65,11 @@ def function(folder: Path) -> Service:
 
 
 def asked_of_function(
-    function: Service, route: str, path: str, body: bytes, headers: Mapping[str, str], model: str
+    function: Service, route: str, body: bytes, headers: Mapping[str, str], model: str = "parcels"
 ) -> Answer:
     """Send the same bytes through API Gateway's event: in base64, as it sends what is binary or packed."""
     event = {
         "resource": route,
-        "path": path,
         "headers": dict(headers),
         "pathParameters": {"model": model},
         "requestContext": {"requestId": ID},
@@ -120,7 +119,7 @@ def test_given_the_same_bytes_then_server_and_function_answer_alike(
     app: App, function: Service, body: bytes, headers: dict[str, str]
 ) -> None:
     path = "/v1/models/parcels/predict"
-    expected = asked_of_function(function, PREDICT, path, body, headers, "parcels")
+    expected = asked_of_function(function, PREDICT, body, headers)
 
     status, found, content = call(app, "POST", path, body, {**headers, "x-request-id": ID})
 
@@ -142,7 +141,7 @@ def test_given_the_same_bytes_then_sagemakers_route_answers_alike(
 def test_given_an_envelope_then_it_is_answered_200_and_holds_the_functions_answer(
     app: App, function: Service, body: bytes, headers: dict[str, str]
 ) -> None:
-    expected = asked_of_function(function, PREDICT, "", body, headers, "parcels")
+    expected = asked_of_function(function, PREDICT, body, headers)
     inner = {
         "route": PREDICT,
         "model": "parcels",
@@ -171,7 +170,7 @@ def envelope(inner: dict[str, str]) -> dict[str, str]:
 def test_given_an_envelope_of_another_route_then_that_is_answered(
     app: App, function: Service, route: str, model: str
 ) -> None:
-    expected = asked_of_function(function, route, "", b"", {}, model)
+    expected = asked_of_function(function, route, b"", {}, model)
     inner = {"route": route, "model": model, "request_id": ID}
 
     _, _, content = call(app, "POST", "/invocations", b"", envelope(inner))
