@@ -40,7 +40,10 @@ LIMITS = (
     ),
     Limit("Time-outs", "tasks time out; the time-out of a whole state machine is not applied."),
     Limit("Catalog", "Glue tables are stored and listed; Athena's queries are not answered from them."),
-    Limit("Other SageMaker calls", "models and endpoints are only written down, by moto; none serves."),
+    Limit("Endpoints", "one process of this repository's server answers, whatever image and instances."),
+    Limit("Canaries", "an update watches its alarms fifty times shorter than it is told to."),
+    Limit("Scaling", "targets and policies are recorded; nothing scales."),
+    Limit("Other SageMaker calls", "they are only written down, by moto."),
 )
 
 

@@ -26,6 +26,7 @@ from local.emulator import (
     metrics,
     payloads,
     sagemaker,
+    scaling,
     stepfunctions,
 )
 from local.executors import process
@@ -35,6 +36,7 @@ LAST_SECONDS = 20.0
 
 ADDITIONS: tuple[ModuleType, ...] = (
     sagemaker,
+    scaling,
     glue,
     stepfunctions,
     lambdas,

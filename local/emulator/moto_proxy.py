@@ -14,6 +14,7 @@ import os
 import sys
 import types
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -30,6 +31,13 @@ from local.hooks import expect
 
 Operation = Callable[[dict[str, Any]], dict[str, Any]]
 """Takes a request's members and returns the answer's. Raises ServiceError."""
+Reply = tuple[int, dict[str, str], bytes]
+"""Status, headers and body of an HTTP answer."""
+ByPath = Callable[[str, str, dict[str, str], bytes], Reply | None]
+"""Takes method, path, headers (names in lower case) and body; answers, or leaves the request to others."""
+
+_ASKING = ThreadPoolExecutor(32, thread_name_prefix="by-path")
+"""Requests by path wait for containers, and functions wait for them: they must not share others' threads."""
 
 
 class ServiceError(Exception):
@@ -46,12 +54,17 @@ def add_service(
     operations: Mapping[str, Operation],
     save: Callable[[], dict[str, Any]],
     load: Callable[[dict[str, Any]], None],
+    *,
+    by_path: ByPath = lambda *_: None,
 ) -> None:
-    """Make the gateway serve ``name``. ``save`` and ``load`` carry its state over a restart (JSON)."""
+    """Make the gateway serve ``name``. ``save`` and ``load`` carry its state over a restart (JSON).
+
+    ``by_path`` answers requests that name no operation but a path.
+    """
     os.environ.setdefault("MOTO_ACCOUNT_ID", gateway.ACCOUNT)
     module = types.ModuleType(f"ministack.services.{name}")
     members = {
-        "handle_request": _handler(name, operations),
+        "handle_request": _handler(name, operations, by_path),
         "reset": lambda: load({}),
         "get_state": save,
         "load_persisted_state": lambda state: load(state or {}),
@@ -73,7 +86,7 @@ def _route(name: str, target_prefix: str) -> None:
     }
 
 
-def _handler(name: str, operations: Mapping[str, Operation]) -> Callable[..., Any]:
+def _handler(name: str, operations: Mapping[str, Operation], by_path: ByPath) -> Callable[..., Any]:
     async def handle_request(
         method: str, path: str, headers: dict[str, str], body: bytes, query_params: dict[str, Any]
     ) -> Any:
@@ -83,6 +96,12 @@ def _handler(name: str, operations: Mapping[str, Operation]) -> Callable[..., An
         if own is not None:
             data = json.loads(body or b"{}")
             return await asyncio.to_thread(context.run, _answer, name, operation, own, data)
+        if not operation:
+            lower = {key.lower(): value for key, value in headers.items()}
+            loop = asyncio.get_running_loop()
+            reply = await loop.run_in_executor(_ASKING, context.run, by_path, method, path, lower, body)
+            if reply is not None:
+                return reply
         return await asyncio.to_thread(context.run, _forward, method, path, headers, body, query_params)
 
     return handle_request

@@ -1,4 +1,4 @@
-"""SageMaker: training, processing and tuning jobs that run, the registry, and moto for the rest."""
+"""SageMaker: jobs that run, endpoints that answer, the registry, and moto for the rest."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from ministack.services import cloudwatch
 
-from local.emulator import gateway, registry
+from local.emulator import endpoints, gateway, invocations, registry
 from local.emulator.moto_proxy import Operation, ServiceError, add_service
 from local.emulator.tuning import Searches
 from local.executors import processing, training
@@ -159,8 +159,10 @@ def install() -> None:
         **TRAINING.operations(),
         **PROCESSING.operations(),
         **TUNING.operations(),
+        **endpoints.operations(),
     }
-    add_service("sagemaker", "SageMaker.", own, _save, _load)
+    # The runtime signs as SageMaker does, and names its operations by path.
+    add_service("sagemaker", "SageMaker.", own, _save, _load, by_path=invocations.answer)
 
 
 def _save() -> dict[str, Any]:
@@ -169,6 +171,7 @@ def _save() -> dict[str, Any]:
         "training": TRAINING.records,
         "processing": PROCESSING.records,
         "tuning": TUNING.state(),
+        "endpoints": endpoints.state(),
     }
 
 
@@ -177,6 +180,7 @@ def _load(saved: dict[str, Any]) -> None:
     TRAINING.restore(saved.get("training", {}))
     PROCESSING.restore(saved.get("processing", {}))
     TUNING.restore(saved.get("tuning", {}))
+    endpoints.restore(saved.get("endpoints", {}))
 
 
 def _reporter(name: str) -> Callable[[str, float], None]:

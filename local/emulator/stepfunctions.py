@@ -26,9 +26,17 @@ _SERVICES = {
     "eventbridge": "events",
     "cloudwatchlogs": "logs",
     "applicationautoscaling": "application-autoscaling",
+    "sagemakerruntime": "sagemaker-runtime",
 }
 """Step Functions' name of a service → boto3's, where they differ."""
-_PREFIXES = {"sagemaker": "SageMaker", "lambda": "Lambda", "ssm": "Ssm", "dynamodb": "DynamoDb"}
+_PREFIXES = {
+    "sagemaker": "SageMaker",
+    "lambda": "Lambda",
+    "ssm": "Ssm",
+    "dynamodb": "DynamoDb",
+    "sagemakerruntime": "SageMakerRuntime",
+    "applicationautoscaling": "ApplicationAutoScaling",
+}
 """How Step Functions writes a service in an error's name, where MiniStack does not know."""
 
 
@@ -54,6 +62,12 @@ def install() -> None:
         _remember_deadline,
     )
     replace(stepfunctions, "_fail_execution", ("execution", "error", "cause"), _keep_how_it_ended)
+    replace(
+        stepfunctions,
+        "_invoke_nested_start_execution_sync",
+        ("resource", "input_data"),
+        lambda _: _child_execution,
+    )
     dispatch = expect(stepfunctions, "_SERVICE_DISPATCH")
     dispatch["arn:aws:states:::glue:startJobRun"] = _glue_job
     dispatch["arn:aws:states:::sagemaker:createTrainingJob"] = _sagemaker_job("TrainingJob")
@@ -235,6 +249,22 @@ def _await(
             stop()
             raise ExecutionStoppedError(f"the job was {job[status]} and is being stopped")
         pause.wait(0.2)
+
+
+def _child_execution(_: str, arguments: Arguments) -> Any:
+    """``states:startExecution.sync:2``: the child is stopped with its parent, and tells why it failed."""
+    asked = {"stateMachineArn": arguments["StateMachineArn"], "input": json.dumps(arguments.get("Input", {}))}
+    if "Name" in arguments:
+        asked["name"] = arguments["Name"]
+    started = {"executionArn": call("sfn", "startExecution", asked)["ExecutionArn"]}
+    ended: Arguments = _await(
+        lambda: call("sfn", "describeExecution", started),
+        "Status",
+        {"SUCCEEDED"},
+        {"FAILED", "TIMED_OUT", "ABORTED"},
+        lambda: call("sfn", "stopExecution", started),
+    )
+    return {**ended, "Output": json.loads(ended.get("Output") or "{}")}
 
 
 def _sagemaker_job(kind: str) -> Callable[[str, Arguments], Any]:
