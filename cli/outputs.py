@@ -15,6 +15,7 @@ STACKS = ("registry", "pipeline", "serving", "release", "monitoring")
 
 NAMES = {
     "api_url": ("serving", "ApiUrl"),
+    "inference_url": ("serving", "InferenceUrl"),
     "function": ("serving", "FunctionName"),
     "train_machine": ("pipeline", "TrainMachine"),
     "release_machine": ("release", "ReleaseMachine"),

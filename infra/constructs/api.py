@@ -1,9 +1,10 @@
-"""The HTTP API before a predict function: authenticated, throttled, logged, and problem+json throughout."""
+"""The HTTP APIs before a predict function: authenticated, throttled, logged, each with errors of one form."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import aws_cdk as cdk
 from aws_cdk import aws_apigateway as apigateway
@@ -21,6 +22,19 @@ STAGE = "live"
 NAMESPACE = "Millrace"
 """Of the metrics that API and function make themselves."""
 ROUTES = (("GET", "health"), ("GET", "v1/models/{model}"), ("POST", "v1/models/{model}/predict"))
+INFERENCE = "inference"
+"""The part of a workload's API that speaks the Open Inference Protocol."""
+INFERENCE_ROUTES = (
+    ("GET", "v2"),
+    ("GET", "v2/health/live"),
+    ("GET", "v2/health/ready"),
+    ("GET", "v2/models/{model}"),
+    ("GET", "v2/models/{model}/ready"),
+    ("POST", "v2/models/{model}/infer"),
+    ("GET", "v2/models/{model}/versions/{version}"),
+    ("GET", "v2/models/{model}/versions/{version}/ready"),
+    ("POST", "v2/models/{model}/versions/{version}/infer"),
+)
 PROBLEMS = {
     "UNAUTHORIZED": (401, "Unauthorized", "Send `Authorization: Bearer <token>`; `millrace token` gets one."),
     "ACCESS_DENIED": (403, "Forbidden", "The token lacks the scope that this API asks for."),
@@ -66,6 +80,33 @@ FAILURES = "Failures"
 """The metric that counts such lines of a workload's first API."""
 BINARY = (openapi.RECORDS, openapi.PROBABILITIES)
 """Bytes for these alone: all else reaches the function as text, which costs it no base64."""
+ANYTHING = ("*/*",)
+"""Bytes for every request: clients of the protocol do not say what they send."""
+
+
+@dataclass(frozen=True)
+class Errors:
+    """The form of the gateway's own errors: ``write`` takes status, title and what to do."""
+
+    media_type: str
+    write: Callable[[int | None, str, str], str]
+
+
+def _problem(status: int | None, title: str, detail: str) -> str:
+    """A problem document; without a status of its own it leaves the member out, as RFC 9457 allows."""
+    document = {"type": "about:blank", "title": title, "detail": detail, "request_id": "$context.requestId"}
+    if status is not None:
+        document = {**document, "status": "STATUS"}
+    return json.dumps(document).replace('"STATUS"', str(status))
+
+
+def _protocol_error(_status: int | None, title: str, detail: str) -> str:
+    return json.dumps({"error": f"{title}: {detail} (request $context.requestId)"})
+
+
+DOCUMENTS = Errors("application/problem+json", _problem)
+PROTOCOL = Errors("application/json", _protocol_error)
+"""The Open Inference Protocol's."""
 
 
 def failures(part: str) -> str:
@@ -93,6 +134,7 @@ class Api(Construct):
         part: str = "",
         routes: Sequence[tuple[str, str]] = ROUTES,
         binary_media_types: Sequence[str] = BINARY,
+        errors: Errors = DOCUMENTS,
     ) -> None:
         super().__init__(scope, id)
         self.settings, self.workload = settings, workload
@@ -100,7 +142,7 @@ class Api(Construct):
         self.api = self._build_api(binary_media_types)
         self._keep_execution_log()
         self._add_routes(user_pool, oauth_scope)
-        self._add_problems()
+        self._add_errors(errors)
         self._let_api_invoke()
         self.url = self._url()
 
@@ -204,17 +246,17 @@ class Api(Construct):
         path = f"lambda:path/2015-03-31/functions/{self.function_arn}/invocations"
         return f"arn:{stack.partition}:apigateway:{stack.region}:{path}"
 
-    def _add_problems(self) -> None:
+    def _add_errors(self, errors: Errors) -> None:
         for name, (status, title, detail) in PROBLEMS.items():
             self.api.add_gateway_response(
                 f"Problem{name.title().replace('_', '')}",
                 type=apigateway.ResponseType.of(name),
                 status_code=None if status is None else str(status),
                 response_headers={
-                    "Content-Type": "'application/problem+json'",
+                    "Content-Type": f"'{errors.media_type}'",
                     "Cache-Control": "'no-store'",
                 },
-                templates={"application/json": _problem(status, title, detail)},
+                templates={"application/json": errors.write(status, title, detail)},
             )
 
     def _let_api_invoke(self) -> None:
@@ -232,11 +274,3 @@ class Api(Construct):
             return f"{self.settings.emulator}/restapis/{self.api.rest_api_id}/{STAGE}/_user_request_"
         stack = cdk.Stack.of(self)
         return f"https://{self.api.rest_api_id}.execute-api.{stack.region}.{stack.url_suffix}/{STAGE}"
-
-
-def _problem(status: int | None, title: str, detail: str) -> str:
-    """A problem document; without a status of its own it leaves the member out, as RFC 9457 allows."""
-    document = {"type": "about:blank", "title": title, "detail": detail, "request_id": "$context.requestId"}
-    if status is not None:
-        document = {**document, "status": "STATUS"}
-    return json.dumps(document).replace('"STATUS"', str(status))

@@ -9,7 +9,7 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
 from constructs import Construct
 
-from infra.constructs.api import FAILURES, NAMESPACE, STAGE
+from infra.constructs.api import INFERENCE, NAMESPACE, STAGE, failures
 from infra.settings import Settings
 from infra.stacks.foundation import Foundation
 from infra.stacks.serving import ALIAS
@@ -52,17 +52,21 @@ class Monitoring(cdk.Stack):
     # ---- alarms -------------------------------------------------------------------------------
 
     def _watch_callers(self) -> None:
-        limit = self.settings.alarms.latency_ms
+        self._alarm("Throttles", self._function("Throttles"), 1, "Lambda refuses requests: raise its quota.")
+        for part in ("", INFERENCE):
+            self._watch_api(part)
+
+    def _watch_api(self, part: str) -> None:
+        limit, title = self.settings.alarms.latency_ms, part.title()
         self._alarm(
-            "Errors",
-            self._model(FAILURES),
+            f"{title}Errors",
+            self._model(failures(part)),
             1,
             "The API answers 5xx though a model is released: read the predict function's log.",
         )
-        self._alarm("Throttles", self._function("Throttles"), 1, "Lambda refuses requests: raise its quota.")
         self._alarm(
-            "Latency",
-            self._api("Latency", "p99"),
+            f"{title}Latency",
+            self._api("Latency", "p99", part),
             limit,
             f"One request in a hundred waits {limit} ms or more: see the dashboard.",
             periods=5,
@@ -115,8 +119,8 @@ class Monitoring(cdk.Stack):
             default_interval=cdk.Duration.days(1),
         )
         dashboard.add_widgets(
-            _graph("Traffic", THIRD, [self._api("Count"), self._model("Records")]),
-            _graph("Latency (ms)", THIRD, [self._api("Latency", "p50"), self._api("Latency", "p99")]),
+            _graph("Traffic", THIRD, [*self._apis("Count"), self._model("Records")]),
+            _graph("Latency (ms)", THIRD, [*self._apis("Latency", "p50"), *self._apis("Latency", "p99")]),
             _graph("Refused and failed", THIRD, self._refusals()),
         )
         dashboard.add_widgets(
@@ -141,8 +145,8 @@ class Monitoring(cdk.Stack):
 
     def _refusals(self) -> list[cloudwatch.IMetric]:
         return [
-            self._api("4XXError"),
-            self._api("5XXError"),
+            *self._apis("4XXError"),
+            *self._apis("5XXError"),
             self._function("Errors"),
             self._function("Throttles"),
         ]
@@ -162,8 +166,11 @@ class Monitoring(cdk.Stack):
 
     # ---- metrics ------------------------------------------------------------------------------
 
-    def _api(self, name: str, statistic: str = "Sum") -> cloudwatch.Metric:
-        dimensions = {"ApiName": self.settings.name(self.workload), "Stage": STAGE}
+    def _apis(self, name: str, statistic: str = "Sum") -> list[cloudwatch.IMetric]:
+        return [self._api(name, statistic, part) for part in ("", INFERENCE)]
+
+    def _api(self, name: str, statistic: str = "Sum", part: str = "") -> cloudwatch.Metric:
+        dimensions = {"ApiName": self.settings.name(self.workload, part), "Stage": STAGE}
         return _metric("AWS/ApiGateway", name, statistic, dimensions)
 
     def _function(self, name: str) -> cloudwatch.Metric:

@@ -16,7 +16,7 @@ from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
 from infra import bytecode
-from infra.constructs.api import Api
+from infra.constructs.api import ANYTHING, INFERENCE, INFERENCE_ROUTES, PROTOCOL, Api
 from infra.constructs.function import Function
 from infra.settings import Settings
 from infra.stacks.foundation import Foundation
@@ -26,7 +26,7 @@ ALIAS = "live"
 
 
 class Serving(cdk.Stack):
-    """Exposes ``function``, ``bootstrap``, ``alias``, ``api``, ``api_url`` and ``code_hash``.
+    """Exposes ``function``, ``bootstrap``, ``alias``, ``api``, ``api_url``, ``inference_url``, ``code_hash``.
 
     ``code_hash`` changes with everything that makes the function answer differently but the model:
     its code, runtime, memory and environment.
@@ -61,7 +61,9 @@ class Serving(cdk.Stack):
             oauth_scope=foundation.scope,
         )
         self.api, self.api_url = api.api, api.url
+        self.inference_url = self._build_inference_api(foundation).url
         cdk.CfnOutput(self, "ApiUrl", value=self.api_url)
+        cdk.CfnOutput(self, "InferenceUrl", value=self.inference_url)
         cdk.CfnOutput(self, "FunctionName", value=self.function.function_name)
 
     def _build_function(self, code: lambda_.Code, layer_parameter: str) -> lambda_.Function:
@@ -91,6 +93,22 @@ class Serving(cdk.Stack):
             cdk.Annotations.of(self.function).add_info_v2(
                 "millrace:bytecode", bytecode.note(python, compiler)
             )
+
+    def _build_inference_api(self, foundation: Foundation) -> Api:
+        """Another way to the same alias: what is binary is said of an API as a whole."""
+        return Api(
+            self,
+            "Inference",
+            self.settings,
+            self.workload,
+            function_arn=self.alias.ref,
+            user_pool=foundation.user_pool,
+            oauth_scope=foundation.scope,
+            part=INFERENCE,
+            routes=INFERENCE_ROUTES,
+            binary_media_types=ANYTHING,
+            errors=PROTOCOL,
+        )
 
     def _hash_function(self) -> str:
         function = self._resource()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.infra.conftest import Synthesis, Template, only, properties
+from tests.infra.conftest import Synthesis, Template, only, properties, resources
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +31,8 @@ def test_given_alarms_then_each_tells_the_topic_and_says_what_to_do(monitoring: 
     [
         ("errors", "Failures"),
         ("latency", "Latency"),
+        ("inferenceerrors", "InferenceFailures"),
+        ("inferencelatency", "Latency"),
         ("throttles", "Throttles"),
         ("trainfailed", "ExecutionsFailed"),
         ("traintimedout", "ExecutionsTimedOut"),
@@ -58,7 +60,13 @@ def test_given_metrics_then_their_dimensions_name_what_the_other_stacks_make(dev
     text = json.dumps(dev.template("flights", "monitoring"))
     function = only(serving, "AWS::Lambda::Function")["FunctionName"]
     assert f"{function}:live" in text
-    assert only(serving, "AWS::ApiGateway::RestApi")["Name"] in text
+    names = [api["Name"] for api in properties(serving, "AWS::ApiGateway::RestApi")]
+    assert names == ["millrace-dev-flights", "millrace-dev-flights-inference"]
+    for name in names:
+        assert f'{name}\\"' in text or f'"{name}"' in text
+    filters = [each["MetricTransformations"][0] for each in properties(serving, "AWS::Logs::MetricFilter")]
+    for transformation in filters:
+        assert f'"{transformation["MetricName"]}"' in text
     machine = only(dev.template("flights", "pipeline"), "AWS::StepFunctions::StateMachine")[
         "StateMachineName"
     ]
@@ -80,13 +88,17 @@ def test_given_the_models_age_then_the_dashboard_shows_it_in_days(monitoring: Te
     assert '"Millrace","ModelAge","Environment","dev","Workload","flights"' in body.replace("\\", "")
 
 
+@pytest.mark.parametrize(("api", "name"), [("Http", "errors"), ("Inference", "inferenceerrors")])
 def test_given_a_503_before_the_first_release_then_the_alarm_on_errors_does_not_count_it(
-    dev: Synthesis, monitoring: Template
+    dev: Synthesis, monitoring: Template, api: str, name: str
 ) -> None:
-    serving, alarm = dev.template("flights", "serving"), alarms(monitoring)["millrace-dev-flights-errors"]
-    counted = only(serving, "AWS::Logs::MetricFilter")
+    serving, alarm = dev.template("flights", "serving"), alarms(monitoring)[f"millrace-dev-flights-{name}"]
+    counted, stage = (
+        next(item["Properties"] for key, item in resources(serving, kind).items() if key.startswith(api))
+        for kind in ("AWS::Logs::MetricFilter", "AWS::ApiGateway::Stage")
+    )
     (metric,) = counted["MetricTransformations"]
-    line = json.loads(only(serving, "AWS::ApiGateway::Stage")["AccessLogSetting"]["Format"])
+    line = json.loads(stage["AccessLogSetting"]["Format"])
 
     assert (metric["MetricNamespace"], metric["MetricName"]) == (alarm["Namespace"], alarm["MetricName"])
     dimensions = {each["Key"]: line[each["Value"].removeprefix("$.")] for each in metric["Dimensions"]}

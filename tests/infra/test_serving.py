@@ -14,14 +14,25 @@ import botocore.session
 import pytest
 from aws_cdk import aws_lambda as lambda_
 
+from contract import openapi
 from functions.predict.problem import TITLES
 from infra import settings as settings_module
 from infra.bundling import function_code
 from infra.bytecode import Compiler
-from infra.constructs.api import PROBLEMS
+from infra.constructs.api import INFERENCE_ROUTES, PROBLEMS, ROUTES
 from infra.settings import Settings
 from infra.stage import Environment
-from tests.infra.conftest import ROOT, Synthesis, Synthesise, Template, context, only, properties, resources
+from tests.infra.conftest import (
+    ROOT,
+    Resource,
+    Synthesis,
+    Synthesise,
+    Template,
+    context,
+    only,
+    properties,
+    resources,
+)
 
 
 @pytest.fixture(scope="module")
@@ -111,36 +122,67 @@ def test_given_an_environment_then_the_function_runs_on_what_its_settings_say(ea
     assert "ReservedConcurrentExecutions" not in function
 
 
-# ---- the API ------------------------------------------------------------------------------------
+# ---- the APIs -----------------------------------------------------------------------------------
+
+APIS = ("Http", "Inference")
+"""How the logical ids of an API's resources begin."""
+
+
+def of_api(template: Template, kind: str, api: str) -> dict[str, Resource]:
+    """The resources of one type that belong to one of the APIs, by their logical ids."""
+    return {name: item for name, item in resources(template, kind).items() if name.startswith(api)}
+
+
+def only_of(template: Template, kind: str, api: str) -> Resource:
+    """The properties of the one resource of this type that belongs to the API."""
+    (found,) = of_api(template, kind, api).values()
+    return dict(found["Properties"])
 
 
 def test_given_every_method_then_it_asks_for_a_token_with_the_scope(each: Synthesis) -> None:
-    methods = properties(each.template("flights", "serving"), "AWS::ApiGateway::Method")
-    assert len(methods) == 3
-    for method in methods:
-        assert method["AuthorizationType"] == "COGNITO_USER_POOLS"
-        assert method["AuthorizationScopes"] == [f"millrace-{each.settings.env}/predict"]
+    template = each.template("flights", "serving")
+    for api, routes in (("Http", ROUTES), ("Inference", INFERENCE_ROUTES)):
+        methods = of_api(template, "AWS::ApiGateway::Method", api).values()
+        assert len(methods) == len(routes)
+        for method in methods:
+            assert method["Properties"]["AuthorizationType"] == "COGNITO_USER_POOLS"
+            assert method["Properties"]["AuthorizationScopes"] == [f"millrace-{each.settings.env}/predict"]
 
 
-def test_given_every_method_then_it_calls_the_alias(serving: Template) -> None:
+@pytest.mark.parametrize("api", APIS)
+def test_given_every_method_then_it_calls_the_alias_and_its_api_alone_may(
+    serving: Template, api: str
+) -> None:
     (alias,) = resources(serving, "AWS::Lambda::Alias")
-    for method in properties(serving, "AWS::ApiGateway::Method"):
-        assert method["Integration"]["Type"] == "AWS_PROXY"
-        assert {"Ref": alias} in method["Integration"]["Uri"]["Fn::Join"][1]
-    permission = only(serving, "AWS::Lambda::Permission")
+    for method in of_api(serving, "AWS::ApiGateway::Method", api).values():
+        integration = method["Properties"]["Integration"]
+        assert integration["Type"] == "AWS_PROXY"
+        assert {"Ref": alias} in integration["Uri"]["Fn::Join"][1]
+    permission = only_of(serving, "AWS::Lambda::Permission", api)
+    (rest_api,) = of_api(serving, "AWS::ApiGateway::RestApi", api)
     assert permission["FunctionName"] == {"Ref": alias}
+    assert {"Ref": rest_api} in permission["SourceArn"]["Fn::Join"][1]
     assert "/live/" in json.dumps(permission["SourceArn"])
 
 
-def test_given_the_api_then_it_is_regional_with_modern_tls(serving: Template) -> None:
-    api = only(serving, "AWS::ApiGateway::RestApi")
-    assert api["EndpointConfiguration"]["Types"] == ["REGIONAL"]
-    assert api["SecurityPolicy"] == "SecurityPolicy_TLS13_1_2_PFS_PQ_2025_09"
-    assert api["EndpointAccessMode"] == "STRICT"
+@pytest.mark.parametrize("api", APIS)
+def test_given_an_api_then_it_is_regional_with_modern_tls(serving: Template, api: str) -> None:
+    found = only_of(serving, "AWS::ApiGateway::RestApi", api)
+    assert found["EndpointConfiguration"]["Types"] == ["REGIONAL"]
+    assert found["SecurityPolicy"] == "SecurityPolicy_TLS13_1_2_PFS_PQ_2025_09"
+    assert found["EndpointAccessMode"] == "STRICT"
 
 
-def test_given_the_stage_then_it_is_throttled_traced_and_logs_no_body(each: Synthesis) -> None:
-    stage = only(each.template("flights", "serving"), "AWS::ApiGateway::Stage")
+def test_given_the_open_protocol_then_its_api_takes_every_body_for_bytes_and_the_other_does_not(
+    serving: Template,
+) -> None:
+    types = [only_of(serving, "AWS::ApiGateway::RestApi", api)["BinaryMediaTypes"] for api in APIS]
+    assert types == [[openapi.RECORDS, openapi.PROBABILITIES], ["*/*"]]
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_given_a_stage_then_it_is_throttled_traced_and_logs_no_body(each: Synthesis, api: str) -> None:
+    stage = only_of(each.template("flights", "serving"), "AWS::ApiGateway::Stage", api)
     (method,) = stage["MethodSettings"]
     assert method["ThrottlingRateLimit"] == each.settings.serving.rate
     assert method["ThrottlingBurstLimit"] == each.settings.serving.burst
@@ -150,13 +192,14 @@ def test_given_the_stage_then_it_is_throttled_traced_and_logs_no_body(each: Synt
     assert not any("body" in str(value).lower() for value in line.values())
 
 
-def test_given_execution_logs_then_their_group_is_made_before_the_stage(serving: Template) -> None:
+@pytest.mark.parametrize("api", APIS)
+def test_given_execution_logs_then_their_group_is_made_before_the_stage(serving: Template, api: str) -> None:
     (name,) = (
         name
-        for name, group in resources(serving, "AWS::Logs::LogGroup").items()
+        for name, group in of_api(serving, "AWS::Logs::LogGroup", api).items()
         if "API-Gateway-Execution-Logs_" in json.dumps(group["Properties"]["LogGroupName"])
     )
-    (stage,) = resources(serving, "AWS::ApiGateway::Stage").values()
+    (stage,) = of_api(serving, "AWS::ApiGateway::Stage", api).values()
     assert name in stage["DependsOn"]
 
 
@@ -165,8 +208,13 @@ def filled(template: str) -> dict[str, Any]:
     return dict(json.loads(template.replace("$context.requestId", "c6af9ac6")))
 
 
+def gateway_answers(template: Template, api: str) -> list[Resource]:
+    """What the gateway of an API answers by itself."""
+    return [item["Properties"] for item in of_api(template, "AWS::ApiGateway::GatewayResponse", api).values()]
+
+
 def test_given_the_gateways_own_errors_then_all_are_problem_documents(serving: Template) -> None:
-    answers = properties(serving, "AWS::ApiGateway::GatewayResponse")
+    answers = gateway_answers(serving, "Http")
     assert {answer["ResponseType"] for answer in answers} == set(PROBLEMS)
     gateway = botocore.session.get_session().get_service_model("apigateway")
     assert (
@@ -182,6 +230,18 @@ def test_given_the_gateways_own_errors_then_all_are_problem_documents(serving: T
             assert str(problem["status"]) == answer["StatusCode"]
 
 
+def test_given_the_open_protocol_then_the_gateways_own_errors_are_in_its_form(serving: Template) -> None:
+    answers = gateway_answers(serving, "Inference")
+    assert {answer["ResponseType"] for answer in answers} == set(PROBLEMS)
+    for answer in answers:
+        header = answer["ResponseParameters"]["gatewayresponse.header.Content-Type"]
+        assert header == "'application/json'"
+        told = filled(answer["ResponseTemplates"]["application/json"])
+        assert set(told) == {"error"}
+        assert "c6af9ac6" in told["error"]
+
+
+@pytest.mark.parametrize("api", APIS)
 @pytest.mark.parametrize(
     ("kind", "status"),
     [
@@ -192,15 +252,16 @@ def test_given_the_gateways_own_errors_then_all_are_problem_documents(serving: T
     ],
 )
 def test_given_an_error_then_callers_meet_the_status_that_means_it(
-    serving: Template, kind: str, status: str
+    serving: Template, kind: str, status: str, api: str
 ) -> None:
-    answers = properties(serving, "AWS::ApiGateway::GatewayResponse")
+    answers = gateway_answers(serving, api)
     (found,) = [item["StatusCode"] for item in answers if item["ResponseType"] == kind]
     assert found == status
 
 
-def test_given_an_environment_then_its_url_has_no_trailing_slash(each: Synthesis) -> None:
-    url = json.dumps(each.template("flights", "serving")["Outputs"]["ApiUrl"]["Value"])
+@pytest.mark.parametrize("output", ["ApiUrl", "InferenceUrl"])
+def test_given_an_environment_then_its_urls_have_no_trailing_slash(each: Synthesis, output: str) -> None:
+    url = json.dumps(each.template("flights", "serving")["Outputs"][output]["Value"])
     assert url.endswith(('/live"]]}', '/live/_user_request_"]]}'))
     assert ("execute-api" in url) != ("http://127.0.0.1:" in url)
 
