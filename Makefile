@@ -1,5 +1,5 @@
 # Millrace: `make demo` shows the whole life cycle on this machine, `make test` proves it.
-# Needs Python 3.11, make and git; Java and Node come with the Python packages.
+# Needs Python 3.11, make and git; Java, Node and a C compiler come with the Python packages.
 
 PYTHON ?= python3.11
 # Where pip finds PyTorch. Elsewhere than on a machine whose pip already prefers the CPU build,

@@ -150,7 +150,10 @@ def session(file: Path) -> onnxruntime.InferenceSession:
 
 
 def service_of(bundle: Bundle) -> Service:
-    """Return the function's service, its log going into a pipe that nobody waits for."""
+    """Return the function's service, its log going into a pipe that nobody waits for.
+
+    Raises SystemExit where the service would be slower than it is when deployed.
+    """
     reader, writer = os.pipe()
     os.set_blocking(reader, False)
 
@@ -159,7 +162,10 @@ def service_of(bundle: Bundle) -> Service:
         _pending.append(reader)
 
     settings = Settings(bundle=Path(), environment="benchmark", workload=bundle.manifest.workload)
-    return Service(settings, Core(bundle), write)
+    core = Core(bundle)
+    if core.slow:
+        raise SystemExit(core.slow)
+    return Service(settings, core, write)
 
 
 _pending: list[int] = []
@@ -285,7 +291,8 @@ def section(found: Mapping[Case, Spread], times: Mapping[str, Sequence[float]], 
             f"`session.run` of ONNX Runtime's Python binding on prepared arrays ({columns} columns, one "
             "thread). Of one record it is what the handler adds to the folded graph that is counted, in "
             f"units of the unfolded graph's run ({medians['run unfused 1']:.1f} µs here). Every record has "
-            "every feature. Binary requests are answered in binary unless the row says otherwise. The "
+            "every feature. Binary requests are answered in binary unless the row says otherwise; they are "
+            "read by the compiled kernel. The "
             "handler calls the engine through its C interface, so it can be faster than the run it is "
             f"compared with. Kinds take turns, {IN_A_ROW} calls each; the first, which finds the processor's "
             "caches full of another kind, is not counted: alternating with every call, all cost more."
