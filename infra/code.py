@@ -1,5 +1,7 @@
 """Code of the jobs as files to upload: Millrace's own packages, and the wheels they carry along.
 
+Also what the server's image is built from: ``python -m infra.code`` gathers that and prints where it lies.
+
 Each archive is gathered in a folder named by its content, from which CDK makes a zip whose name is the
 digest of that content: the same code is the same file, wherever the repository lies.
 """
@@ -9,12 +11,16 @@ from __future__ import annotations
 import hashlib
 import shutil
 import subprocess
+import sys
 import tempfile
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import get_args
 
 import uv
+
+from infra import kernel
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("contract", "training", "workloads")
@@ -22,6 +28,8 @@ SUFFIXES = frozenset({".py", ".toml", ".sql"})
 IMAGE = ("--python-platform", "x86_64-manylinux_2_28", "--python-version", "3.12")
 """What the carried compiled libraries run on: SageMaker's PyTorch image."""
 GLUE_SCRIPT = Path("training/preprocess/glue.py")
+SERVER = ("server", "functions/predict")
+"""What the server's image is built of, beside ``functions/__init__.py``."""
 
 
 class CodeError(RuntimeError):
@@ -43,6 +51,26 @@ def training_code(root: Path = ROOT) -> Path:
     vendor = _vendor(root)
     carried = {Path("vendor") / path.relative_to(vendor): path for path in _files(vendor)}
     return _gather(root, _sources(root) | carried)
+
+
+def server_code(root: Path = ROOT) -> Path:
+    """Folder that the server's image is built from, its ``server/Dockerfile`` included.
+
+    C code is compiled for both processors that an image may be for, where its compiler is at hand.
+    """
+    files = [root / "functions" / "__init__.py"]
+    files += [path for package in SERVER for path in _files(root / package) if path.suffix != ".so"]
+    gathered = {path.relative_to(root): path for path in files}
+    return _gather(root, gathered | dict(_libraries(root, files)))
+
+
+def _libraries(root: Path, files: list[Path]) -> Iterator[tuple[Path, Path]]:
+    """Yield what the C code among ``files`` is compiled to, by its path inside the archive."""
+    if compiler := kernel.find():
+        for source in [path for path in files if path.suffix == ".c"]:
+            for architecture in get_args(kernel.Architecture):
+                inside = source.relative_to(root).with_name(kernel.library_name(source, architecture))
+                yield inside, compiler.compile(source, architecture)
 
 
 def git_commit(root: Path = ROOT) -> str:
@@ -147,3 +175,7 @@ class _Becoming:
         if kind is None and not self.target.exists():
             self.fresh.rename(self.target)
         shutil.rmtree(self.fresh, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{server_code()}\n")

@@ -12,7 +12,9 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from infra.settings import Settings
+from infra.stacks.endpoint import Endpoint
 from infra.stacks.foundation import Foundation
+from infra.stacks.image import Image
 from infra.stacks.monitoring import Monitoring
 from infra.stacks.pipeline import Pipeline
 from infra.stacks.registry import Registry
@@ -30,6 +32,8 @@ class WorkloadStacks:
     registry: Registry
     pipeline: Pipeline
     serving: Serving
+    endpoint: Endpoint | None
+    """None where no SageMaker endpoint answers."""
     release: Release
     monitoring: Monitoring
 
@@ -40,7 +44,21 @@ class Environment:
     def __init__(self, app: Construct, settings: Settings, function_code: FunctionCode) -> None:
         self.app, self.settings, self.function_code = app, settings, function_code
         self.foundation = Foundation(app, settings.stack("foundation"), settings, **self._stack())
+        self.image = self._build_image() if settings.has_endpoint else None
         self.workloads = {name: self._build_workload(name) for name in settings.workloads}
+
+    def _build_image(self) -> Image:
+        image = Image(
+            self.app,
+            self.settings.stack("image"),
+            self.settings,
+            foundation=self.foundation,
+            function_code=self.function_code,
+            property_injectors=self.foundation.defaults,
+            **self._stack(),
+        )
+        image.add_stack_dependency(self.foundation)
+        return image
 
     def _build_workload(self, workload: str) -> WorkloadStacks:
         settings, foundation = self.settings, self.foundation
@@ -58,8 +76,14 @@ class Environment:
         common["registry"] = registry
         pipeline = Pipeline(self.app, stack("pipeline"), **common)
         serving = Serving(self.app, stack("serving"), code=code, **common)
+        endpoint = self._build_endpoint(stack("endpoint"), common)
         release = Release(
-            self.app, stack("release"), serving=serving, function_code=self.function_code, **common
+            self.app,
+            stack("release"),
+            serving=serving,
+            endpoint=endpoint,
+            function_code=self.function_code,
+            **common,
         )
         for later in (registry, pipeline, serving, release, monitoring):
             later.add_stack_dependency(foundation)
@@ -67,8 +91,22 @@ class Environment:
         for reader in (pipeline, serving, release):
             reader.add_stack_dependency(registry)
         return WorkloadStacks(
-            registry=registry, pipeline=pipeline, serving=serving, release=release, monitoring=monitoring
+            registry=registry,
+            pipeline=pipeline,
+            serving=serving,
+            endpoint=endpoint,
+            release=release,
+            monitoring=monitoring,
         )
+
+    def _build_endpoint(self, name: str, common: dict[str, Any]) -> Endpoint | None:
+        if self.image is None:
+            return None
+        known = {key: value for key, value in common.items() if key != "registry"}
+        endpoint = Endpoint(self.app, name, image=self.image, function_code=self.function_code, **known)
+        # Of the image it knows the name alone, which CDK cannot see.
+        endpoint.add_stack_dependency(self.image)
+        return endpoint
 
     def _stack(self, workload: str | None = None) -> dict[str, Any]:
         """What every stack is told."""

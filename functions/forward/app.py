@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from .forwarder import Event, Forwarder, Response
+from .envelope import Event, Response
+from .forwarder import Forwarder
 from .settings import Settings
 
 forwarder = Forwarder.start(Settings.read(os.environ))

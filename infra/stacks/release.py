@@ -19,6 +19,7 @@ from infra.constructs.acknowledge import acknowledge, acknowledge_resource
 from infra.constructs.function import Function
 from infra.constructs.machine import Machine
 from infra.settings import Settings
+from infra.stacks.endpoint import Endpoint
 from infra.stacks.foundation import Foundation
 from infra.stacks.registry import Registry
 from infra.stacks.serving import Serving
@@ -46,12 +47,14 @@ class Release(cdk.Stack):
         foundation: Foundation,
         registry: Registry,
         serving: Serving,
+        endpoint: Endpoint | None = None,
         function_code: Callable[[str, Settings], lambda_.Code],
         **kwargs: Any,
     ) -> None:
         super().__init__(scope, id, **kwargs)
         self.settings, self.workload = settings, workload
         self.foundation, self.registry, self.serving = foundation, registry, serving
+        self.endpoint = endpoint
         self.function_code = function_code
         self.group = settings.name(workload)
         self.layer_name = settings.name(workload, "bundle")

@@ -51,8 +51,14 @@ class Runtime:
         """Requests that are taken and not answered: the connection is closed."""
 
 
-def enveloped(status: int, body: bytes, *, binary: bool = False, **headers: str) -> Answer:
-    about = {"status": status, "headers": {"Content-Type": "application/json", **headers}, "bytes": binary}
+def enveloped(
+    status: int, body: bytes, headers: dict[str, str] | None = None, *, binary: bool = False
+) -> Answer:
+    about = {
+        "status": status,
+        "headers": {"Content-Type": "application/json", **(headers or {})},
+        "bytes": binary,
+    }
     return 200, {"Content-Type": TYPE}, json.dumps(about).encode() + b"\n" + body
 
 
@@ -243,7 +249,7 @@ def test_given_an_answer_then_status_headers_and_body_are_the_models(
     forwarder: Forwarder, runtime: Runtime
 ) -> None:
     headers = {"x-millrace-version": "run-2", "Cache-Control": "no-store"}
-    runtime.answer = lambda: enveloped(422, '{"detail":"é"}'.encode(), **headers)
+    runtime.answer = lambda: enveloped(422, '{"detail":"é"}'.encode(), headers)
     assert forwarder.answer(event(), Context()) == {
         "statusCode": 422,
         "headers": {"Content-Type": "application/json", **headers},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ from infra.stage import Environment
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENTS = ("local", "dev", "staging", "prod")
+FULL = "full"
+"""``dev`` with all that an environment may ask for besides."""
 Template = dict[str, Any]
 Resource = dict[str, Any]
 
@@ -67,18 +69,26 @@ def synthesise(settings: Settings, folder: Path) -> Synthesis:
     return Synthesis(settings=settings, app=app, environment=environment, folder=folder)
 
 
+def settings_of(env: str) -> Settings:
+    """The settings of an environment, or of ``FULL``."""
+    if env != FULL:
+        return settings_module.load(env)
+    dev = settings_module.load("dev")
+    return replace(dev, serving=replace(dev.serving, targets=("lambda", "endpoint")))
+
+
 @pytest.fixture(scope="session")
 def synthesised(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Synthesise]:
     """The synthesis of an environment by its name, made once."""
 
     @cache
     def once(env: str) -> Synthesis:
-        return synthesise(settings_module.load(env), tmp_path_factory.mktemp(env) / "cdk.out")
+        return synthesise(settings_of(env), tmp_path_factory.mktemp(env) / "cdk.out")
 
     yield once
 
 
-@pytest.fixture(scope="session", params=ENVIRONMENTS)
+@pytest.fixture(scope="session", params=(*ENVIRONMENTS, FULL))
 def each(request: pytest.FixtureRequest, synthesised: Synthesise) -> Synthesis:
     """The synthesis of each environment in turn."""
     return synthesised(request.param)
@@ -88,6 +98,12 @@ def each(request: pytest.FixtureRequest, synthesised: Synthesise) -> Synthesis:
 def dev(synthesised: Synthesise) -> Synthesis:
     """The synthesis of ``dev``, for what does not differ between environments."""
     return synthesised("dev")
+
+
+@pytest.fixture(scope="session")
+def full(synthesised: Synthesise) -> Synthesis:
+    """The synthesis of ``FULL``."""
+    return synthesised(FULL)
 
 
 def resources(template: Template, kind: str) -> dict[str, Resource]:

@@ -11,9 +11,8 @@ from cdk_nag import AwsSolutionsChecks
 from cfnlint.config import ConfigMixIn  # type: ignore[import-untyped]
 from cfnlint.runner import Runner  # type: ignore[import-untyped]
 
-from infra import settings
 from infra.constructs import acknowledge
-from tests.infra.conftest import Synthesis, synthesise
+from tests.infra.conftest import FULL, Synthesis, settings_of, synthesise
 
 Finding = tuple[str, str]
 """A rule and the path of the resource it was found on."""
@@ -37,7 +36,7 @@ def test_given_an_environment_when_checked_by_nag_then_nothing_is_found(each: Sy
     assert findings(each) == set()
 
 
-@pytest.mark.parametrize("env", ["dev", "prod"])
+@pytest.mark.parametrize("env", [FULL, "prod"])
 def test_given_an_acknowledgement_then_there_is_a_finding_for_it(
     env: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -48,7 +47,7 @@ def test_given_an_acknowledgement_then_there_is_a_finding_for_it(
         accepted.add((id, construct.node.path))  # type: ignore[attr-defined]
 
     monkeypatch.setattr(acknowledge, "_accept", remember)
-    found = findings(synthesise(settings.load(env), tmp_path / "cdk.out"))
+    found = findings(synthesise(settings_of(env), tmp_path / "cdk.out"))
     unneeded = {
         (rule, path)
         for rule, path in accepted

@@ -13,7 +13,7 @@ from .image import Wanted, build, find
 
 Event = dict[str, Any]
 
-logger = Logger(service="build-image")
+logger = Logger(service="make-image")
 
 
 @logger.inject_lambda_context

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from functions.build_image import image
-from functions.build_image.app import handler
+from functions.make_image import image
+from functions.make_image.app import handler
 from tests.functions_release.context import Context
 
 DIGEST = f"sha256:{'7' * 64}"
@@ -39,7 +39,7 @@ class World:
         status = self.statuses.pop(0)
         if status == "SUCCEEDED" and self.pushes:
             self.images.add(WANTED["Tag"])
-        build = {
+        build: dict[str, Any] = {
             "id": "server:1",
             "buildStatus": status,
             "logs": {"groupName": "group", "streamName": "stream"},
