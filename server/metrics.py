@@ -18,6 +18,7 @@ HELP = {
     "millrace_records": "Records that were given a probability.",
     "millrace_warnings": "Fields of answered records that deserve a second look.",
     "millrace_bundle_refused": "Bundles that were not taken over because something was wrong with them.",
+    "millrace_bundle_broken": "Processes whose newest bundle is refused: an older one answers, or none.",
     "millrace_model_info": "The model that answers.",
     "millrace_model_age_seconds": "Time since the data were prepared that the model was made from.",
     "process_resident_memory_bytes": "Memory of the process that is in RAM.",
@@ -51,6 +52,7 @@ class Metrics:
     def __init__(self) -> None:
         self._series: dict[tuple[str, int], Series] = {}
         self.refused = 0
+        self.broken = False
         self._started = started_at()
 
     def series(self, route: str, status: int) -> Series:
@@ -73,6 +75,7 @@ class Metrics:
         yield "millrace_records_total", (), sum(series.records for series in everything)
         yield "millrace_warnings_total", (), sum(series.warnings for series in everything)
         yield "millrace_bundle_refused_total", (), self.refused
+        yield "millrace_bundle_broken", (), int(self.broken)
         yield "process_cpu_seconds_total", (), round(time.process_time(), 6)
         yield "process_resident_memory_bytes", (), resident_bytes()
 
@@ -132,6 +135,7 @@ def kind_of(name: str) -> tuple[str, str]:
     if name == "millrace_request_seconds":
         return "histogram", name
     gauge = name.startswith("millrace_model") or name in (
+        "millrace_bundle_broken",
         "process_resident_memory_bytes",
         "process_start_time_seconds",
     )

@@ -61,11 +61,13 @@ class Watch:
             self._log.error("the bundle's place cannot be read", place=self._source.name, problem=str(error))
         else:
             if core:
+                self._metrics.broken = False
                 take(core)
 
     def refuse(self, error: BundleError) -> None:
         """Say that a bundle was refused; it is not looked at again before it changes."""
         self._metrics.refused += 1
+        self._metrics.broken = True
         self._log.error("bundle refused", place=self._source.name, problem=str(error))
 
     def begin(self, seconds: float, take: Take) -> threading.Event:

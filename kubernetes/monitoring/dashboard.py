@@ -157,8 +157,10 @@ def _show_model(dashboard: Dashboard) -> None:
         f" / sum(rate(millrace_records_total{{{MINE}}}{WINDOW}))"
     )
     dashboard.with_panel(_graph("Doubtful fields for each record", "short", 6, (doubtful, "fields")))
-    refused = f"sum by (instance) (increase(millrace_bundle_refused_total{{{MINE}}}{WINDOW}))"
-    dashboard.with_panel(_graph("Bundles refused", "short", 6, (refused, "{{instance}}")))
+    broken = f"sum by (instance) (millrace_bundle_broken{{{MINE}}})"
+    refused = f"sum(increase(millrace_bundle_refused_total{{{MINE}}}{WINDOW}))"
+    lines = ((broken, "broken, {{instance}}"), (refused, "refused"))
+    dashboard.with_panel(_graph("Newest bundle broken", "short", 6, *lines))
 
 
 def _show_process(dashboard: Dashboard) -> None:

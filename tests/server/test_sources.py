@@ -22,14 +22,12 @@ from tests.functions.tiny_bundle import Tiny, make_bundle
 Change = Callable[[dict[str, Any]], object]
 
 
-class Missing(Exception):
-    """What boto3 raises where there is no such object."""
+class ClientError(Exception):
+    """What boto3 raises."""
 
-    response = {"Error": {"Code": "NoSuchKey"}}
-
-
-class Denied(Exception):
-    response = {"Error": {"Code": "AccessDenied"}}
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.response = {"Error": {"Code": code}}
 
 
 class Bucket:
@@ -43,7 +41,7 @@ class Bucket:
 
     def paginate(self, *, Bucket: str, Prefix: str, Delimiter: str) -> list[dict[str, Any]]:  # noqa: N803
         if self.denied:
-            raise Denied("who are you?")
+            raise ClientError("AccessDenied")
         assert (Bucket, Prefix, Delimiter) == ("models", "good/one/", "/")
         files = self.folder.iterdir() if self.folder.is_dir() else ()
         found = [{"Key": Prefix + file.name, "ETag": str(hash(file.read_bytes()))} for file in files]
@@ -52,7 +50,7 @@ class Bucket:
     def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
         file = self.folder / Key.removeprefix("good/one/")
         if not file.is_file():
-            raise Missing(Key)
+            raise ClientError("NoSuchKey")
         return {"Body": io.BytesIO(file.read_bytes())}
 
 
@@ -203,11 +201,13 @@ def test_given_a_newer_bundle_that_is_broken_then_it_is_refused_once_and_taken_w
 
     assert eye.look() == eye.look() == []
     assert eye.metrics.refused == 1
+    assert eye.metrics.broken
     (line,) = eye.said
     assert (line["level"], line["message"]) == ("ERROR", "bundle refused")
     assert "model.onnx: its SHA-256" in line["problem"]
     (tmp_path / "model.onnx").write_bytes((newer / "model.onnx").read_bytes())
     assert eye.look() == ["run-2"]
+    assert not eye.metrics.broken
 
 
 def test_given_a_newer_bundle_of_another_workload_then_it_is_refused(tmp_path: Path) -> None:
@@ -249,6 +249,6 @@ def test_given_a_place_that_fails_for_a_while_then_it_is_said_and_looked_at_agai
     bucket.denied = True
     assert eye.look() == []
     assert eye.metrics.refused == 0
-    assert "s3://models/good/one/: who are you?" in eye.said[0]["problem"]
+    assert "s3://models/good/one/: AccessDenied" in eye.said[0]["problem"]
     bucket.denied = False
     assert eye.look() == ["run-2"]
