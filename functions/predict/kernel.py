@@ -21,6 +21,10 @@ LIBRARY = join(dirname(__file__), f"kernel.{sys.platform}-{os.uname().machine}.s
 SLOWLY = "binary requests are answered alike, but many times as slowly"
 
 
+MOST_TEXT = 65536
+"""Bytes that the texts of an ordinary request take at most; memory for more would only cost every start."""
+
+
 class _Number(ctypes.Structure):
     _fields_ = (
         ("low", ctypes.c_float),
@@ -103,15 +107,15 @@ def _plan(layout: Layout, rows: memoryview) -> tuple[_Plan, tuple[Any, ...]]:
     limits, width = layout.limits, len(layout.numbers) + len(layout.categories)
     numbers = _numbers(layout)
     categories, words, texts, seats = _categories(layout)
-    # Untouched memory of this size costs nothing: the system brings it page by page.
-    scratch = bytearray(limits.body_bytes)
+    size = 8 + limits.records * 4 * len(numbers) + (2 + limits.records * 2) * len(categories) + MOST_TEXT
+    size = min(size, limits.body_bytes)
     memory: dict[str, Any] = {
         "numbers": numbers,
         "categories": categories,
         "words": words,
         "texts": texts,
         "table": (ctypes.c_uint32 * seats)(),
-        "scratch": (ctypes.c_uint8 * len(scratch)).from_buffer(scratch),
+        "scratch": (ctypes.c_uint8 * size)(),
         "slots": (ctypes.c_float * limits.records)(),
         "rows": (ctypes.c_uint8 * rows.nbytes).from_buffer(rows),
     }
@@ -119,7 +123,7 @@ def _plan(layout: Layout, rows: memoryview) -> tuple[_Plan, tuple[Any, ...]]:
         raise KernelError(f"the model has no memory for {limits.records} records")
     plan = _Plan(
         bytes=ctypes.sizeof(_Plan),
-        most_bytes=limits.body_bytes,
+        most_bytes=size,
         most_records=limits.records,
         numbers_count=len(numbers),
         categories_count=len(categories),

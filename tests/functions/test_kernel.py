@@ -31,7 +31,13 @@ from .conftest import Ask
 from .gateway import event, read
 from .tiny_bundle import PARCEL, PARCELS, Tiny, make_bundle, manifest
 
-LAYOUT = Layout(msgspec.convert(manifest(Tiny(limits={"records": 5, "body_bytes": 400}), b""), Manifest))
+
+def layout_of(body_bytes: int) -> Layout:
+    made = manifest(Tiny(limits={"records": 5, "body_bytes": body_bytes}), b"")
+    return Layout(msgspec.convert(made, Manifest))
+
+
+LAYOUT = layout_of(body_bytes=400)
 NUMBERS, CATEGORIES = ([f.name for f in PARCELS if f.kind == kind] for kind in ("number", "category"))
 SIZE = LAYOUT.row.size * LAYOUT.limits.records
 Record = dict[str, Any]
@@ -189,6 +195,16 @@ def test_given_texts_that_no_record_uses_then_the_careful_way_answers_alike(
 
     assert reader(sent)[0] == 0
     assert with_care(sent) == (*reader(written([PARCEL])), False)
+
+
+def test_given_more_text_than_is_ordinary_then_the_careful_way_answers_alike() -> None:
+    layout = layout_of(body_bytes=200_000)
+    form = BinaryForm(layout, memoryview(bytearray(layout.row.size * 5)))
+
+    for length, found in ((60_000, 1), (70_000, 0)):
+        sent = written([PARCEL | {"colour": "x" * length}])
+        assert form.ordinary(sent)[0] == found
+        assert len(form.values(sent)[0]) == 1
 
 
 def test_given_any_nan_then_a_missing_number_always_looks_the_same(
