@@ -18,30 +18,42 @@ from .running import Running, running, started
 
 BODY = json.dumps({"records": [PARCEL]}).encode()
 PREDICT = "/v1/models/parcels/predict"
-REQUEST = (
-    f"POST {PREDICT} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {len(BODY)}\r\n\r\n"
-).encode() + BODY
+HEADERS = f"Host: a\r\nContent-Type: application/json\r\nContent-Length: {len(BODY)}\r\n"
+REQUEST = f"POST {PREDICT} HTTP/1.1\r\n{HEADERS}\r\n".encode() + BODY
 EDGE_MEGABYTES = 120
 FLIGHTS_LIMIT = 1000
 
 
-def connected(server: Running) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", server.port), timeout=10)
+class Caller:
+    """A connection that lasts, as a client holds it."""
 
+    def __init__(self, server: Running) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+        self._answers = self._socket.makefile("rb")
 
-def answer(caller: socket.socket) -> bytes:
-    """Read one whole answer; b"" where the connection has ended instead."""
-    data = b""
-    while b"\r\n\r\n" not in data:
-        more = caller.recv(65536)
-        if not more:
-            return data
-        data += more
-    head, _, body = data.partition(b"\r\n\r\n")
-    length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
-    while len(body) < length:
-        body += caller.recv(65536)
-    return head
+    def __enter__(self) -> Caller:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._answers.close()
+        self._socket.close()
+
+    def send(self, data: bytes) -> None:
+        self._socket.sendall(data)
+
+    def answer(self) -> bytes:
+        """Read one whole answer and return its head; b"" where the connection has ended instead."""
+        head = b""
+        while (line := self._answers.readline()) not in (b"\r\n", b""):
+            head += line
+        length = head.partition(b"Content-Length: ")[2].partition(b"\r\n")[0]
+        assert len(self._answers.read(int(length or 0))) == int(length or 0)
+        return head
+
+    def ask(self) -> bytes:
+        """Send a request and read its answer."""
+        self.send(REQUEST)
+        return self.answer()
 
 
 def test_given_a_bundle_then_the_process_answers_over_http(server: Running, folder: Path) -> None:
@@ -55,19 +67,19 @@ def test_given_a_bundle_then_the_process_answers_over_http(server: Running, fold
 
 
 @pytest.mark.parametrize(
-    ("arguments", "status", "problem"),
+    ("arguments", "problem"),
     [
-        (["{empty}"], 1, "holds no manifest.json"),
-        (["{empty}/none.zip"], 1, "holds no manifest.json"),
-        (["{broken}"], 1, "its SHA-256 is not the manifest's"),
-        (["{good}", "--port", "{taken}"], 1, "name another with --host or --port"),
-        (["{good}", "--port", "many"], 2, "--port is `many`"),
-        (["{good}", "--workers", "0"], 2, "--workers is `0`"),
-        ([], 2, "no bundle is named"),
+        (["{empty}"], "1: holds no manifest.json"),
+        (["{empty}/none.zip"], "1: holds no manifest.json"),
+        (["{broken}"], "1: its SHA-256 is not the manifest's"),
+        (["{good}", "--port", "{taken}"], "1: name another with --host or --port"),
+        (["{good}", "--port", "many"], "2: --port is `many`"),
+        (["{good}", "--workers", "0"], "2: --workers is `0`"),
+        ([], "2: no bundle is named"),
     ],
 )
 def test_given_what_cannot_be_served_then_the_process_says_why_and_ends(
-    tmp_path: Path, folder: Path, server: Running, arguments: list[str], status: int, problem: str
+    tmp_path: Path, folder: Path, server: Running, arguments: list[str], problem: str
 ) -> None:
     broken = make_bundle(tmp_path / "broken")
     (broken / "model.onnx").write_bytes(b"other")
@@ -76,45 +88,45 @@ def test_given_what_cannot_be_served_then_the_process_says_why_and_ends(
 
     done = started(*[each.format(**places) for each in arguments])
 
-    assert done.returncode == status
+    status, _, problem = problem.partition(": ")
+    assert done.returncode == int(status)
     (line,) = map(json.loads, done.stdout.splitlines())
     assert line["level"] == "ERROR"
     assert problem in line["problem"]
     assert done.stderr == ""
 
 
+def call_until_it_ends(server: Running, lost: list[str], answered: list[int]) -> None:
+    """Ask without a pause; note what was sent and not answered, and how often all went well."""
+    count = 0
+    while True:
+        try:
+            caller = Caller(server)
+        except OSError:
+            break  # nobody listens any more
+        with caller:
+            head = b"HTTP/1.1 200"
+            while b"Connection: close" not in head:
+                try:
+                    head = caller.ask()
+                except OSError as error:
+                    head = str(error).encode()
+                if not head.startswith(b"HTTP/1.1 200"):
+                    lost.append(f"after {count}: {head!r}")
+                    return
+                count += 1
+    answered.append(count)
+
+
 def test_given_callers_who_never_pause_when_it_ends_then_every_whole_request_is_answered(
     folder: Path,
 ) -> None:
-    """Each caller counts what he has sent to its end, and what was answered: the numbers are equal."""
     lost: list[str] = []
     answered: list[int] = []
-
-    def keep_calling(server: Running) -> None:
-        count = 0
-        while True:
-            try:
-                caller = connected(server)
-            except OSError:
-                break  # nobody listens any more
-            with caller:
-                while True:
-                    try:
-                        caller.sendall(REQUEST)
-                        head = answer(caller)
-                    except OSError as error:
-                        lost.append(str(error))
-                        return
-                    if not head.startswith(b"HTTP/1.1 200"):
-                        lost.append(f"after {count}: {head!r}")
-                        return
-                    count += 1
-                    if b"Connection: close" in head:
-                        break
-        answered.append(count)
-
     with running(str(folder)) as server:
-        callers = [threading.Thread(target=keep_calling, args=(server,)) for _ in range(6)]
+        callers = [
+            threading.Thread(target=call_until_it_ends, args=(server, lost, answered)) for _ in range(6)
+        ]
         for caller in callers:
             caller.start()
         time.sleep(0.3)
@@ -131,29 +143,28 @@ def test_given_callers_who_never_pause_when_it_ends_then_every_whole_request_is_
 def test_given_requests_at_every_stage_when_it_ends_then_those_that_were_sent_are_answered(
     folder: Path,
 ) -> None:
-    with running(str(folder)) as server:
-        idle, slow, pipelined = (connected(server) for _ in range(3))
-        idle.sendall(REQUEST)
-        assert b" 200 " in answer(idle)
-        slow.sendall(REQUEST[:-10])
-        pipelined.sendall(REQUEST[:-10])
+    with (
+        running(str(folder)) as server,
+        Caller(server) as idle,
+        Caller(server) as slow,
+        Caller(server) as pipelined,
+    ):
+        assert b" 200 " in idle.ask()
+        slow.send(REQUEST[:-10])
+        pipelined.send(REQUEST[:-10])
         time.sleep(0.1)
         server.process.send_signal(signal.SIGTERM)
         server.wait_for("ending")
 
-        pipelined.sendall(REQUEST[-10:] + REQUEST + REQUEST)
-        first, *_ = answers = [answer(pipelined) for _ in range(3)]
-        assert idle.recv(100) == b""
-        slow.sendall(REQUEST[-10:])
-        answers.append(answer(slow))
+        pipelined.send(REQUEST[-10:] + REQUEST + REQUEST)
+        answers = [pipelined.answer() for _ in range(3)]
+        assert idle.answer() == b""
+        slow.send(REQUEST[-10:])
+        answers.append(slow.answer())
 
         assert all(b" 200 " in head for head in answers)
-        assert b"Connection: close" not in first
-        assert b"Connection: close" in answers[2]
-        assert b"Connection: close" in answers[3]
+        assert [b"Connection: close" in head for head in answers] == [False, False, True, True]
         assert server.process.wait(10) == 0
-        for caller in (idle, slow, pipelined):
-            caller.close()
 
 
 def test_given_no_bundle_when_one_is_waited_for_then_it_is_served_once_it_is_there(tmp_path: Path) -> None:
@@ -174,11 +185,10 @@ def test_given_newer_bundles_while_callers_ask_then_the_sound_serve_and_the_brok
     folder = make_bundle(tmp_path / "bundle")
     sound = make_bundle(tmp_path / "sound", Tiny(version="run-2"))
     broken = make_bundle(tmp_path / "broken", Tiny(version="run-3", bias=3.0))
-    with running(str(folder), "--poll-seconds", "0.05") as server, connected(server) as caller:
+    with running(str(folder), "--poll-seconds", "0.05") as server, Caller(server) as caller:
 
         def version() -> bytes:
-            caller.sendall(REQUEST)
-            head = answer(caller)
+            head = caller.ask()
             assert b" 200 " in head
             return head.partition(b"x-millrace-version: ")[2].partition(b"\r\n")[0]
 
