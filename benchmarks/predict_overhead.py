@@ -253,8 +253,8 @@ def timed(work: Work) -> int:
 
 def ratio(case: Case, times: Mapping[str, Sequence[float]]) -> Spread:
     """Return what a request costs, as the median over blocks of rounds with an interval."""
-    blocks = 20
-    size = max(1, len(times[case.handler]) // blocks)
+    blocks = min(20, len(times[case.handler]))
+    size = len(times[case.handler]) // blocks
     values = []
     for start in range(0, size * blocks, size):
         handler, floor, unit = (
