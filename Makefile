@@ -10,6 +10,7 @@ BIN := .venv/bin
 # SageMaker's SDK has an environment of its own: 730 MB, and pins that the rest cannot live with.
 TUNING := .venv-tuning
 PROMETHEUS := .millrace/tools/prometheus
+TOGETHER := --dist loadgroup --no-loadscope-reorder
 GROUPS := preprocess training infra local server flights develop
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONUNBUFFERED = 1
@@ -57,10 +58,9 @@ up: setup ## start the environment `local` and deploy every stack into it
 down: ## end the environment `local` and leave nothing running
 	@test ! -x $(BIN)/millrace || $(BIN)/millrace down
 
-test: setup setup-tuning setup-prometheus ## everything that must hold
+test: setup setup-tuning setup-prometheus ## everything that must hold, types included
 	$(MAKE) lint
-	$(MAKE) unit
-	$(MAKE) -j 2 types life # the life cycle mostly waits; types, read for the first time, take minutes
+	$(BIN)/python -m pytest $(TOGETHER) -n 3 # on two cores: the life cycle, in a process of its own, often waits
 
 check: lint types ## style and types
 
@@ -72,7 +72,7 @@ types: setup
 	$(BIN)/mypy .
 
 unit: setup setup-tuning setup-prometheus
-	$(BIN)/python -m pytest -m "not life" -n auto --maxprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest $(TOGETHER) -n 2 -m "not life and not types"
 
 life: setup setup-tuning
 	$(BIN)/python -m pytest -m life

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,6 +28,24 @@ loaders.create_loader = cache(loaders.create_loader)
 
 # Small data: compiling for speed costs more than it ever brings back.
 JAVA_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dlog4j2.level=ERROR"
+
+
+TESTS = Path(__file__).parent
+TOGETHER = ("life", "test_types.py", "preprocess", "infra")
+"""What shares something that takes long to make stays in one process; the longest begin first."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tell several processes how to share the tests: areas of ``TOGETHER`` whole, all others by file."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+    items.sort(key=lambda item: TOGETHER.index(_group(item)) if _group(item) in TOGETHER else len(TOGETHER))
+
+
+def _group(item: pytest.Item) -> str:
+    inside = item.path.relative_to(TESTS)
+    return inside.parts[0] if inside.parts[0] in TOGETHER else inside.as_posix()
 
 
 @pytest.fixture(scope="session")
