@@ -14,7 +14,7 @@ from itertools import accumulate
 from os.path import dirname, isfile, join
 from typing import Any
 
-from .layout import Layout, bounds
+from .layout import Layout
 
 LIBRARY = join(dirname(__file__), f"kernel.{sys.platform}-{os.uname().machine}.so")
 """The file for this kind of machine, beside this one: a machine never loads another kind's."""
@@ -135,10 +135,12 @@ def _plan(layout: Layout, rows: memoryview) -> tuple[_Plan, tuple[Any, ...]]:
 
 def _numbers(layout: Layout) -> Any:
     columns = {index: column for column, index in enumerate(layout.numbers)}
-    features = [(index, layout.features[index]) for index in layout.of_kind("number")]
     return _array(
         _Number,
-        [_Number(*bounds(feature), columns.get(index, -1), feature.required) for index, feature in features],
+        [
+            _Number(*bounds, columns.get(index, -1), layout.features[index].required)
+            for index, bounds in layout.bounds.items()
+        ],
     )
 
 

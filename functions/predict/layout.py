@@ -37,7 +37,10 @@ class Caution(msgspec.Struct, frozen=True):
 
 
 class Layout:
-    """One manifest's features: ``numbers`` and ``categories`` are the places of those the model reads."""
+    """One manifest's features: ``numbers`` and ``categories`` are the places of those the model reads.
+
+    ``bounds`` are those of every number by its place, ``slots`` those of every category that the model reads.
+    """
 
     def __init__(self, manifest: Manifest) -> None:
         self.features = manifest.features
@@ -46,6 +49,7 @@ class Layout:
         self.numbers = tuple(place[name] for name in manifest.inputs.numbers)
         self.categories = tuple(place[name] for name in manifest.inputs.categories)
         self.slots = {index: slots_of(manifest.features[index]) for index in self.categories}
+        self.bounds = {index: bounds(self.features[index]) for index in self.of_kind("number")}
         self.row = Struct(f"{len(self.numbers) + len(self.categories)}f")
 
     def of_kind(self, kind: str) -> tuple[int, ...]:
@@ -69,7 +73,7 @@ class Layout:
     def _caution(self, index: int, value: Any) -> Caution | None:
         feature = self.features[index]
         if feature.kind == "number":
-            return out_of_bounds(feature, value)
+            return out_of_bounds(feature, value, *self.bounds[index])
         # A category that the model does not read has no vocabulary to be missing from.
         if value and value not in self.slots.get(index, {value: 0.0}):
             return Caution(feature.name, "the model has not seen this value in training")
@@ -103,9 +107,8 @@ def _float32_from(value: float) -> float:
     return float(_FLOAT.unpack(_BITS.pack(bits + (1 if found >= 0 else -1)))[0])
 
 
-def out_of_bounds(feature: Feature, value: float | None) -> Caution | None:
-    """Say on which side of its bounds ``value`` lies, in the feature's unit."""
-    low, high = bounds(feature)
+def out_of_bounds(feature: Feature, value: float | None, low: float, high: float) -> Caution | None:
+    """Say on which side of its bounds, from ``low`` to ``high``, ``value`` lies, in the feature's unit."""
     if value is None or math.isnan(value) or low <= value <= high:
         return None
     side, bound = ("below", low) if value < low else ("above", high)
