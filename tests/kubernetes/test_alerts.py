@@ -36,6 +36,11 @@ def test_given_all_alerts_when_the_cases_are_read_then_each_is_seen_to_ring() ->
     assert [rule["alert"] for rule in alerts() if f'alertname="{rule["alert"]}"' not in ringing] == []
 
 
+def test_given_an_alert_when_the_documentation_is_read_then_it_stands_there() -> None:
+    page = (HERE.parents[1] / "docs/kubernetes.md").read_text()
+    assert [rule["alert"] for rule in alerts() if f"`{rule['alert']}`" not in page] == []
+
+
 def test_given_an_alert_when_it_rings_then_it_says_how_bad_it_is_and_what_to_do() -> None:
     for rule in alerts():
         assert rule["labels"]["severity"] in ("critical", "warning"), rule["alert"]
