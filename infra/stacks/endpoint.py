@@ -149,7 +149,7 @@ class Endpoint(cdk.Stack):
         )
 
     def _alarm(self, id: str, metric: cloudwatch.IMetric, threshold: float, description: str) -> None:
-        name = self.settings.name(self.workload, f"{PART}{id.lower()}")
+        name = self.settings.name(self.workload, f"model{id.lower()}")
         self.alarm_names.append(name)
         alarm = cloudwatch.Alarm(
             self,

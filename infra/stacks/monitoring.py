@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import aws_cdk as cdk
@@ -11,6 +12,8 @@ from constructs import Construct
 
 from infra.constructs.api import INFERENCE, NAMESPACE, STAGE, failures
 from infra.settings import Settings
+from infra.stacks.endpoint import PART as ENDPOINT
+from infra.stacks.endpoint import VARIANT
 from infra.stacks.foundation import Foundation
 from infra.stacks.serving import ALIAS
 
@@ -43,6 +46,7 @@ class Monitoring(cdk.Stack):
         super().__init__(scope, id, **kwargs)
         self.settings, self.workload = settings, workload
         self.topic = foundation.topic
+        self.parts = ("", INFERENCE, *((ENDPOINT,) if settings.has_endpoint else ()))
         self._watch_callers()
         self._watch_machines()
         self._watch_dead_letters()
@@ -53,16 +57,17 @@ class Monitoring(cdk.Stack):
 
     def _watch_callers(self) -> None:
         self._alarm("Throttles", self._function("Throttles"), 1, "Lambda refuses requests: raise its quota.")
-        for part in ("", INFERENCE):
+        for part in self.parts:
             self._watch_api(part)
 
     def _watch_api(self, part: str) -> None:
         limit, title = self.settings.alarms.latency_ms, part.title()
+        function = "forward" if part == ENDPOINT else "predict"
         self._alarm(
             f"{title}Errors",
             self._model(failures(part)),
             1,
-            "The API answers 5xx though a model is released: read the predict function's log.",
+            f"The API answers 5xx though a model is released: read the {function} function's log.",
         )
         self._alarm(
             f"{title}Latency",
@@ -132,16 +137,32 @@ class Monitoring(cdk.Stack):
             _graph("Doubtful values", THIRD, [self._model("Warnings")]),
             self._build_versions(),
         )
+        if self.settings.has_endpoint:
+            self._add_endpoint(dashboard)
         return dashboard
+
+    def _add_endpoint(self, dashboard: cloudwatch.Dashboard) -> None:
+        latencies = [self._endpoint("ModelLatency", "p50"), self._endpoint("ModelLatency", "p99")]
+        failed = [self._endpoint(name) for name in ("Invocation4XXErrors", "Invocation5XXErrors")]
+        hosts = [self._hosts("CPUUtilization"), self._hosts("MemoryUtilization")]
+        dashboard.add_widgets(
+            _graph("Endpoint: requests", THIRD, [self._endpoint("Invocations"), *failed]),
+            _graph("Endpoint: latency (µs)", THIRD, [*latencies, self._endpoint("OverheadLatency", "p99")]),
+            _graph("Endpoint: load of its hosts (%)", THIRD, hosts),
+        )
 
     def _build_versions(self) -> cloudwatch.LogQueryWidget:
         return cloudwatch.LogQueryWidget(
             title="Model versions in service",
-            log_group_names=[self.settings.logs(self.workload, "predict")],
+            log_group_names=[self.settings.logs(self.workload, name) for name in self._functions()],
             query_lines=list(VERSIONS),
             width=WHOLE - THIRD,
             height=HEIGHT,
         )
+
+    def _functions(self) -> tuple[str, ...]:
+        """The functions that callers reach."""
+        return ("predict", "forward") if self.settings.has_endpoint else ("predict",)
 
     def _refusals(self) -> list[cloudwatch.IMetric]:
         return [
@@ -167,7 +188,7 @@ class Monitoring(cdk.Stack):
     # ---- metrics ------------------------------------------------------------------------------
 
     def _apis(self, name: str, statistic: str = "Sum") -> list[cloudwatch.IMetric]:
-        return [self._api(name, statistic, part) for part in ("", INFERENCE)]
+        return [self._api(name, statistic, part) for part in self.parts]
 
     def _api(self, name: str, statistic: str = "Sum", part: str = "") -> cloudwatch.Metric:
         dimensions = {"ApiName": self.settings.name(self.workload, part), "Stage": STAGE}
@@ -178,6 +199,15 @@ class Monitoring(cdk.Stack):
         return _metric(
             "AWS/Lambda", name, "Sum", {"FunctionName": function, "Resource": f"{function}:{ALIAS}"}
         )
+
+    def _endpoint(self, name: str, statistic: str = "Sum") -> cloudwatch.Metric:
+        return _metric("AWS/SageMaker", name, statistic, self._variant())
+
+    def _hosts(self, name: str) -> cloudwatch.Metric:
+        return _metric("/aws/sagemaker/Endpoints", name, "Average", self._variant())
+
+    def _variant(self) -> dict[str, str]:
+        return {"EndpointName": self.settings.name(self.workload), "VariantName": VARIANT}
 
     def _model(self, name: str, statistic: str = "Sum") -> cloudwatch.Metric:
         """A metric that the predict function writes, or that is counted in the API's access log."""
@@ -205,5 +235,5 @@ def _metric(namespace: str, name: str, statistic: str, dimensions: dict[str, str
     )
 
 
-def _graph(title: str, width: int, metrics: list[cloudwatch.IMetric]) -> cloudwatch.GraphWidget:
-    return cloudwatch.GraphWidget(title=title, width=width, height=HEIGHT, left=metrics)
+def _graph(title: str, width: int, metrics: Sequence[cloudwatch.IMetric]) -> cloudwatch.GraphWidget:
+    return cloudwatch.GraphWidget(title=title, width=width, height=HEIGHT, left=list(metrics))

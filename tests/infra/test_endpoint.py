@@ -232,8 +232,31 @@ def test_given_an_update_then_its_alarms_exist_by_name_and_watch_the_variant(
             "VariantName": "live",
         }
         assert alarm["TreatMissingData"] == "notBreaching"
-    limit = alarms["millrace-dev-flights-endpointlatency"]["Threshold"]
+    limit = alarms["millrace-dev-flights-modellatency"]["Threshold"]
     assert limit == full.settings.alarms.latency_ms * 1000  # SageMaker counts microseconds
+
+
+def test_given_all_alarms_then_no_two_have_one_name(full: Synthesis) -> None:
+    """CloudWatch would let the second take the place of the first."""
+    names = [
+        alarm["AlarmName"]
+        for template in full.templates().values()
+        for alarm in properties(template, "AWS::CloudWatch::Alarm")
+    ]
+    assert len(names) == len(set(names))
+
+
+def test_given_the_endpoint_then_failures_of_its_api_ring_and_the_dashboard_shows_it(
+    full: Synthesis, endpoint: Template
+) -> None:
+    monitoring = full.template("flights", "monitoring")
+    (transformation,) = only(endpoint, "AWS::Logs::MetricFilter")["MetricTransformations"]
+    watched = {alarm["MetricName"] for alarm in properties(monitoring, "AWS::CloudWatch::Alarm")}
+    assert transformation["MetricName"] in watched
+    body = json.dumps(only(monitoring, "AWS::CloudWatch::Dashboard")["DashboardBody"])
+    for shown in ("ModelLatency", "Invocation5XXErrors", "CPUUtilization", "millrace-dev-flights-endpoint"):
+        assert shown in body, shown
+    assert "/millrace/dev/flights/forward" in body
 
 
 # ---- the API ------------------------------------------------------------------------------------
