@@ -9,13 +9,15 @@ TORCH_FROM ?=
 BIN := .venv/bin
 # SageMaker's SDK has an environment of its own: 730 MB, and pins that the rest cannot live with.
 TUNING := .venv-tuning
+# KServe's client, too: 300 MB, and other pins of protobuf and pandas than SageMaker's.
+KSERVE := .venv-kserve
 PROMETHEUS := .millrace/tools/prometheus
 TOGETHER := --dist loadgroup --no-loadscope-reorder
 GROUPS := preprocess training infra local server flights develop
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONUNBUFFERED = 1
 
-.PHONY: setup setup-tuning setup-prometheus demo up down test check lint types unit life bench bench-predict bench-api bench-training bench-preprocessing smoke-aws clean help
+.PHONY: setup setup-tuning setup-kserve setup-prometheus demo up down test check lint types unit life bench bench-predict bench-api bench-training bench-preprocessing smoke-aws clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 22
@@ -46,6 +48,13 @@ $(TUNING)/ready: pyproject.toml constraints-tuning.txt .venv/ready
 	$(BIN)/uv pip install --python $(TUNING)/bin/python -c constraints-tuning.txt --group tuning
 	touch $@
 
+setup-kserve: $(KSERVE)/ready ## KServe's client, for the tests of the Open Inference Protocol, into .venv-kserve
+
+$(KSERVE)/ready: pyproject.toml constraints-kserve.txt .venv/ready
+	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(KSERVE)
+	$(BIN)/uv pip install --python $(KSERVE)/bin/python -c constraints-kserve.txt --group kserve
+	touch $@
+
 setup-prometheus: ## Debian's Prometheus into .millrace/tools, for the tests of alerts and scraping; installs nothing
 	@test -x $(PROMETHEUS)/usr/bin/promtool || tests/kubernetes/fetch_prometheus.sh $(PROMETHEUS)
 
@@ -58,7 +67,7 @@ up: setup ## start the environment `local` and deploy every stack into it
 down: ## end the environment `local` and leave nothing running
 	@test ! -x $(BIN)/millrace || $(BIN)/millrace down
 
-test: setup setup-tuning setup-prometheus ## everything that must hold, types included
+test: setup setup-tuning setup-kserve setup-prometheus ## everything that must hold, types included
 	$(MAKE) lint
 	$(BIN)/python -m pytest $(TOGETHER) -n 3 # on two cores: the life cycle, in a process of its own, often waits
 
@@ -71,7 +80,7 @@ lint: setup
 types: setup
 	$(BIN)/mypy .
 
-unit: setup setup-tuning setup-prometheus
+unit: setup setup-tuning setup-kserve setup-prometheus
 	$(BIN)/python -m pytest $(TOGETHER) -n 2 -m "not life and not types"
 
 life: setup setup-tuning
@@ -98,4 +107,4 @@ smoke-aws: setup ## settle what docs/unproved.md lists, in an account of yours: 
 	$(BIN)/python -m tests.smoke_aws --env $(ENV)
 
 clean: down ## remove what was built and installed
-	rm -rf .venv $(TUNING) node_modules cdk.out .millrace build
+	rm -rf .venv $(TUNING) $(KSERVE) node_modules cdk.out .millrace build functions/*/*.so
