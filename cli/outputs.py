@@ -10,13 +10,17 @@ from cli.errors import CliError
 if TYPE_CHECKING:
     from cli.session import Session
 
-STACKS = ("registry", "pipeline", "serving", "release", "monitoring")
-"""A workload's stacks, in the order in which they are deployed, after the environment's foundation."""
+STACKS = ("registry", "pipeline", "serving", "endpoint", "release", "monitoring")
+"""A workload's stacks, in the order in which they are deployed, after the environment's own."""
+WITH_ENDPOINT = ("image", "endpoint")
+"""Stacks that exist only where a SageMaker endpoint answers."""
 
 NAMES = {
     "api_url": ("serving", "ApiUrl"),
     "inference_url": ("serving", "InferenceUrl"),
     "function": ("serving", "FunctionName"),
+    "endpoint_url": ("endpoint", "ApiUrl"),
+    "endpoint": ("endpoint", "EndpointName"),
     "train_machine": ("pipeline", "TrainMachine"),
     "release_machine": ("release", "ReleaseMachine"),
     "glue_job": ("pipeline", "GlueJob"),
@@ -36,8 +40,11 @@ Stack = Mapping[str, Any]
 
 def stack_names(session: Session) -> dict[str, str]:
     """Give the stacks of this environment and workload: part → name."""
-    names = {"foundation": session.settings.stack("foundation")}
-    return names | {part: session.settings.stack(session.workload, part) for part in STACKS}
+    settings = session.settings
+    names = {part: settings.stack(part) for part in ("foundation", "image")}
+    names |= {part: settings.stack(session.workload, part) for part in STACKS}
+    left_out = () if settings.has_endpoint else WITH_ENDPOINT
+    return {part: name for part, name in names.items() if part not in left_out}
 
 
 def stacks(session: Session) -> dict[str, Stack]:
@@ -66,7 +73,7 @@ def outputs(session: Session, needed: Iterable[str] = ()) -> dict[str, str]:
     for name in needed:
         if name not in known:
             part, key = NAMES[name]
-            stack = stack_names(session)[part]
+            stack = stack_names(session).get(part, session.settings.stack(session.workload, part))
             raise CliError(f"there is no output {key}", f"the stack {stack}", deploy_hint(session))
     return known
 

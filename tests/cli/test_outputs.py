@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from botocore.stub import Stubber
 from cli import main
 from cli import session as sessions
 from cli.errors import CliError
-from cli.outputs import NAMES, outputs, values
+from cli.outputs import NAMES, outputs, stack_names, values
 
 
 def stack(name: str, **held: str) -> dict[str, Any]:
@@ -48,6 +49,16 @@ def test_a_stack_of_another_environment_is_not_read() -> None:
     here = sessions.session("local")
     with stubbed(here):
         assert outputs(here)["api_url"] == "https://api"
+
+
+def test_the_stacks_of_an_endpoint_count_only_where_there_is_one() -> None:
+    dev = sessions.session("dev")
+    function = replace(dev.settings, serving=replace(dev.settings.serving, targets=("lambda",)))
+    both = replace(dev.settings, serving=replace(dev.settings.serving, targets=("lambda", "endpoint")))
+    more = {"image": "millrace-dev-image", "endpoint": "millrace-dev-flights-endpoint"}
+    without = stack_names(replace(dev, settings=function))
+    assert stack_names(replace(dev, settings=both)) == without | more
+    assert not without.keys() & more.keys()
 
 
 def test_a_missing_output_names_the_stack_that_should_hold_it() -> None:
