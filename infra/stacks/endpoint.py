@@ -162,6 +162,8 @@ class Endpoint(cdk.Stack):
             evaluation_periods=1,
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
         )
+        # SageMaker looks at it in the endpoint's name while an update goes on.
+        access.allow(self.execution_role, ("cloudwatch:DescribeAlarms",), alarm.alarm_arn)
         alarm.add_alarm_action(actions.SnsAction(self.foundation.topic))
         alarm.add_ok_action(actions.SnsAction(self.foundation.topic))
 

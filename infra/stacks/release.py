@@ -16,6 +16,7 @@ from constructs import Construct
 from infra import machines
 from infra.constructs import access
 from infra.constructs.acknowledge import acknowledge, acknowledge_resource
+from infra.constructs.endpoint_machine import EndpointMachine
 from infra.constructs.function import Function
 from infra.constructs.machine import Machine
 from infra.settings import Settings
@@ -28,6 +29,8 @@ APPROVED = "SageMaker Model Package State Change"
 """The event with which the registry says that a package's approval changed."""
 TABLE_KEY = ("kms:ReEncryptFrom", "kms:ReEncryptTo", *access.ENCRYPT)
 """What DynamoDB does in its caller's name with the key of a table."""
+NO_ENDPOINT = "none"
+"""What fills the machine's placeholders where no SageMaker endpoint answers."""
 
 
 class Release(cdk.Stack):
@@ -59,6 +62,7 @@ class Release(cdk.Stack):
         self.group = settings.name(workload)
         self.layer_name = settings.name(workload, "bundle")
         self.probe = self._build_probe()
+        self.hosting = self._build_hosting()
         release = Machine(
             self,
             "Release",
@@ -90,7 +94,19 @@ class Release(cdk.Stack):
             "Models": self.foundation.models.bucket_name,
             "Probe": self.probe.function_arn,
             "TopicArn": self.foundation.topic.topic_arn,
+            "EndpointMachine": self.hosting.machine.state_machine_arn if self.hosting else NO_ENDPOINT,
+            "EndpointParameter": self.endpoint.parameter_name if self.endpoint else NO_ENDPOINT,
         }
+
+    def _build_hosting(self) -> EndpointMachine | None:
+        """The machine that updates the SageMaker endpoint, where there is one."""
+        if self.endpoint is None:
+            return None
+        hosting = EndpointMachine(
+            self, "Hosting", self.settings, self.workload, endpoint=self.endpoint, registry=self.registry
+        )
+        access.allow_key(hosting.role, self.foundation.keys.operations, *TABLE_KEY)
+        return hosting
 
     # ---- what starts it -----------------------------------------------------------------------
 
@@ -136,10 +152,15 @@ class Release(cdk.Stack):
             resource_type="Custom::MillraceDeploy",
             service_token=announce.function.function_arn,
             service_timeout=cdk.Duration.minutes(5),
-            properties={"Function": self.serving.code_hash},
+            properties={
+                "Function": self.serving.code_hash,
+                **({"Endpoint": self.endpoint.code_hash} if self.endpoint else {}),
+            },
         )
         # Both may do their work once their policies are there.
         deploys.node.add_dependency(announce.role, self.machine.role)
+        if self.hosting:
+            deploys.node.add_dependency(self.hosting.role)
 
     # ---- what checks it -----------------------------------------------------------------------
 
@@ -186,6 +207,8 @@ class Release(cdk.Stack):
         self._let_change_layers(role)
         self._let_read_package(role)
         self._let_keep_books(role)
+        if self.hosting:
+            self.hosting.let_be_run_by(role)
         access.allow(role, ("lambda:InvokeFunction",), self.probe.function_arn)
         access.allow(role, ("sns:Publish",), self.foundation.topic.topic_arn)
         access.allow_key(role, self.foundation.keys.operations, *TABLE_KEY)
@@ -244,13 +267,15 @@ class Release(cdk.Stack):
         access.allow_objects(role, self.foundation.models, f"{self.workload}/runs")
 
     def _let_keep_books(self, role: iam.Role) -> None:
-        """The lock and the two pointers."""
+        """The lock and the pointers."""
         access.allow(
             role,
             ("dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"),
             self.registry.releases.table_arn,
         )
-        names = (self.registry.layer_parameter_name, self.registry.champion_parameter_name)
+        names = [self.registry.layer_parameter_name, self.registry.champion_parameter_name]
+        if self.endpoint:
+            names.append(self.endpoint.parameter_name)
         access.allow(
             role,
             ("ssm:GetParameters", "ssm:PutParameter"),

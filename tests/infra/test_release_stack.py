@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import re
 from typing import Any
 
 import aws_cdk as cdk
@@ -12,13 +13,24 @@ from aws_cdk import assertions
 
 from infra import settings as environments
 from infra.bundling import function_code
+from infra.constructs.endpoint_machine import prefix
 from infra.machines import machine, placeholders
 from infra.stacks.foundation import Foundation
 from infra.stacks.pipeline import Pipeline
 from infra.stacks.registry import Registry
 from infra.stacks.release import Release
 from infra.stacks.serving import Serving
-from tests.infra.conftest import ENVIRONMENTS, Template, as_list, context, only, statements
+from tests.infra.conftest import (
+    ENVIRONMENTS,
+    Synthesis,
+    Template,
+    as_list,
+    context,
+    only,
+    properties,
+    statements,
+)
+from tests.infra.machines.interpreter import called
 from tests.infra.machines.test_structure import tasks
 
 CALLS = {
@@ -27,7 +39,10 @@ CALLS = {
     "s3:putObject": "s3:PutObject",
 }
 """Actions that are not called as the operation is."""
+SERVICES = {"sagemakerruntime": "sagemaker", "applicationautoscaling": "application-autoscaling"}
+"""Step Functions' name of a service → IAM's, where they differ."""
 OBSERVE = {
+    "states:StartExecution": ("states:DescribeExecution", "states:StopExecution"),
     "glue:StartJobRun": ("glue:GetJobRun", "glue:GetJobRuns", "glue:BatchStopJobRun"),
     "sagemaker:CreateTrainingJob": (
         "sagemaker:DescribeTrainingJob",
@@ -41,6 +56,9 @@ OBSERVE = {
     ),
 }
 """What Step Functions itself does to wait for a job."""
+CHILD = {"states:StartExecution", *OBSERVE["states:StartExecution"]}
+"""What the release does where there is an endpoint."""
+UPDATE = "HostingUpdateRole"
 
 
 class Stacks:
@@ -75,6 +93,12 @@ def deployed() -> Stacks:
     return Stacks("dev")
 
 
+@pytest.fixture(scope="module")
+def hosting(full: Synthesis) -> Template:
+    """The release's template where a SageMaker endpoint answers, too."""
+    return full.template("flights", "release")
+
+
 def actions(statement: dict[str, Any]) -> list[str]:
     return as_list(statement["Action"])
 
@@ -84,9 +108,9 @@ def needed(name: str) -> set[str]:
     needs = set()
     for _, state, _ in tasks(machine(name)["States"]):
         call = state["Resource"].split(":::")[1].removeprefix("aws-sdk:")
-        service, operation = call.removesuffix(".sync").split(":")
-        action = CALLS.get(call, f"{service}:{operation[0].upper()}{operation[1:]}")
-        needs |= {action, *(OBSERVE[action] if call.endswith(".sync") else ())}
+        service, operation = called(state["Resource"]).split(":")
+        action = CALLS.get(call, f"{SERVICES.get(service, service)}:{operation[0].upper()}{operation[1:]}")
+        needs |= {action, *(OBSERVE[action] if ".sync" in call else ())}
     return needs
 
 
@@ -95,7 +119,63 @@ def test_every_call_of_a_machine_is_allowed(stacks: Stacks, name: str, role: str
     template = {"train": stacks.train, "release": stacks.release}[name]
     allowed = [action for statement in statements(template, role) for action in actions(statement)]
     missing = {need for need in needed(name) if not any(fnmatch.fnmatch(need, action) for action in allowed)}
-    assert not missing
+    assert missing == (CHILD if name == "release" and not stacks.stack.endpoint else set())
+
+
+@pytest.mark.parametrize(("name", "role"), [("endpoint", UPDATE), ("release", "ReleaseRole")])
+def test_given_an_endpoint_then_every_call_is_allowed_and_little_more(
+    hosting: Template, name: str, role: str
+) -> None:
+    allowed = {action for statement in statements(hosting, role) for action in actions(statement)}
+    allowed -= {action for action in allowed if action.split(":")[0] in ("kms", "logs", "xray")}
+    assert needed(name) <= allowed
+    besides = {
+        "endpoint": {
+            "sagemaker:AddTags", "iam:PassRole", "cloudwatch:DescribeAlarms",
+            # Scaling asks of its caller what it will do itself.
+            "cloudwatch:PutMetricAlarm", "cloudwatch:DeleteAlarms", "iam:CreateServiceLinkedRole",
+            "sagemaker:UpdateEndpointWeightsAndCapacities",
+        },
+        "release": {"s3:ListBucket", "lambda:GetLayerVersion", "events:PutRule", "events:PutTargets",
+                    "events:DescribeRule"},
+    }[name]  # fmt: skip
+    assert allowed - needed(name) == besides
+
+
+def test_given_an_endpoint_then_its_role_is_passed_to_sagemaker_and_to_nothing_else(
+    hosting: Template,
+) -> None:
+    (passing,) = [one for one in statements(hosting, UPDATE) if "iam:PassRole" in actions(one)]
+    assert passing["Condition"] == {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
+    assert "millrace-dev-flights-endpoint" in json.dumps(passing["Resource"])
+
+
+def test_given_an_endpoint_then_nothing_of_another_workload_may_be_changed(hosting: Template) -> None:
+    for statement in statements(hosting, UPDATE):
+        for action in actions(statement):
+            if action.split(":")[0] == "sagemaker" and "List" not in action:
+                for resource in as_list(statement["Resource"]):
+                    assert re.search(
+                        r":(endpoint/millrace-dev-flights|(model|endpoint-config)/millrace-dev-flights-\*)$",
+                        str(resource["Fn::Join"][1][-1]),
+                    )
+
+
+def test_given_an_endpoint_then_its_machine_is_filled_and_run_by_the_release(hosting: Template) -> None:
+    machines = properties(hosting, "AWS::StepFunctions::StateMachine")
+    filled = {one["StateMachineName"].rpartition("-")[2]: one["DefinitionSubstitutions"] for one in machines}
+    assert set(filled["endpoint"]) == placeholders("endpoint")
+    assert set(filled["release"]) == placeholders("release")
+    assert filled["release"]["EndpointMachine"]["Ref"].startswith("HostingUpdate")
+    assert filled["release"]["EndpointParameter"] == "/millrace/dev/flights/endpoint"
+    assert only(hosting, "Custom::MillraceDeploy")["Endpoint"]
+
+
+@pytest.mark.parametrize("name", ["millrace-dev-flights", "millrace-" + "e" * 16 + "-" + "w" * 31])
+def test_given_a_name_of_any_length_then_models_have_a_prefix_that_leaves_room(name: str) -> None:
+    assert len(prefix(name)) + 1 + 12 <= 63
+    assert re.fullmatch(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}", f"{prefix(name)}-0123456789ab")
+    assert prefix(name) != prefix(name[:-1] + "x")
 
 
 def test_the_release_may_do_little_more_than_it_calls(deployed: Stacks) -> None:
@@ -104,7 +184,7 @@ def test_the_release_may_do_little_more_than_it_calls(deployed: Stacks) -> None:
         for action in actions(statement):
             service = action.split(":")[0]
             assert "*" not in action, action
-            assert service in ("kms", "logs", "xray") or action in needed("release") | besides, action
+            assert service in ("kms", "logs", "xray") or action in needed("release") - CHILD | besides, action
 
 
 def test_the_function_itself_cannot_be_deleted(deployed: Stacks) -> None:

@@ -22,7 +22,12 @@ from ministack.services import stepfunctions
 from infra.machines import definition
 
 Handler = Callable[[dict[str, Any]], Any]
-CLIENTS = {"sfn": "stepfunctions"}
+CLIENTS = {
+    "sfn": "stepfunctions",
+    "states": "stepfunctions",
+    "sagemakerruntime": "sagemaker-runtime",
+    "applicationautoscaling": "application-autoscaling",
+}
 _SESSION = botocore.session.get_session()
 
 
@@ -91,7 +96,7 @@ def _answering(services: Mapping[str, Handler], result: Run) -> Any:
         return evaluate(state, raw_input, context)
 
     def answer(resource: str, arguments: Any) -> Any:
-        call = resource.split(":::")[1].removeprefix("aws-sdk:").removesuffix(".sync")
+        call = called(resource)
         arguments = _whole_numbers(arguments)
         result.calls.append((entered[-1], call, arguments))
         try:
@@ -119,6 +124,11 @@ def _answering(services: Mapping[str, Handler], result: Run) -> Any:
     )
 
 
+def called(resource: str) -> str:
+    """``service:action`` of a task's resource."""
+    return re.sub(r"\.sync(:2)?$", "", resource.split(":::")[1].removeprefix("aws-sdk:"))
+
+
 def operation(call: str) -> OperationModel:
     """botocore's model of ``service:action``."""
     service, action = call.split(":")
@@ -129,6 +139,8 @@ def operation(call: str) -> OperationModel:
 def check_arguments(call: str, arguments: dict[str, Any]) -> None:
     """Refuse arguments that the operation would refuse: unknown, missing, of a wrong type, out of bounds."""
     shape = operation(call).input_shape
+    if call == "states:startExecution":  # Step Functions spells these members in its own way
+        arguments = {"stateMachineArn": arguments["StateMachineArn"], "input": json.dumps(arguments["Input"])}
     problems = ParamValidator().validate(_blobs(shape, arguments), shape).generate_report()
     assert not problems, f"{call}: {problems}"
     _check_patterns(shape, arguments, call)
@@ -136,7 +148,10 @@ def check_arguments(call: str, arguments: dict[str, Any]) -> None:
 
 def check_answer(resource: str, reply: Any) -> None:
     """Refuse a made-up answer with fields that the service does not send."""
-    call = resource.split(":::")[1].removeprefix("aws-sdk:").removesuffix(".sync")
+    call = called(resource)
+    if resource.endswith(".sync:2"):
+        assert set(reply) <= {"ExecutionArn", "Output", "Status"}, call
+        return
     if resource.endswith(".sync"):
         call = {
             "glue:startJobRun": "glue:getJobRun",

@@ -28,7 +28,10 @@ VALUES = {
     "LayerParameter": LAYER, "ChampionParameter": CHAMPION, "ReleasesTable": "millrace-dev-flights-releases",
     "PackageGroup": GROUP, "Models": "millrace-models", "Probe": f"{PREFIX}:function:probe",
     "TopicArn": "arn:aws:sns:us-east-1:000000000000:operations",
+    "EndpointMachine": "none", "EndpointParameter": "none",
 }  # fmt: skip
+MACHINE = "arn:aws:states:us-east-1:000000000000:stateMachine:millrace-dev-flights-endpoint"
+ENDPOINT = "/millrace/dev/flights/endpoint"
 DEPLOY = {"reason": "deploy"}
 
 
@@ -80,7 +83,32 @@ class World:
             "lambda:listVersionsByFunction": self.list_versions, "lambda:deleteFunction": self.delete_version,
             "lambda:listLayerVersions": self.list_layers, "lambda:deleteLayerVersion": self.delete_layer,
             "lambda:invoke": self.invoke, "s3:getObject": self.get_object, "sns:publish": self.publish,
+            "states:startExecution": self.start_child,
         }  # fmt: skip
+        self.values = VALUES
+        self.children: list[dict[str, Any]] = []
+        self.hosted: dict[str, str] = {}
+
+    def add_endpoint(self) -> None:
+        """The environment's targets hold an endpoint from now on."""
+        self.values = {**VALUES, "EndpointMachine": MACHINE, "EndpointParameter": ENDPOINT}
+        self.parameters[ENDPOINT] = "none"
+
+    def start_child(self, call: dict[str, Any]) -> dict[str, Any]:
+        """The endpoint's machine, which is tested by itself."""
+        assert call["StateMachineArn"] == MACHINE
+        asked = call["Input"]
+        assert asked["holder"] == self.lock["holder"]["S"]
+        self.children.append(asked)
+        former = self.hosted
+        if asked["action"] == "restore":
+            self.hosted = asked["former"]
+            return {"Output": {"changed": True, "endpoint": self.hosted, "former": self.hosted, "note": ""}}
+        made = {"endpoint": "millrace-dev-flights", "config": f"c{len(self.children)}", "model": "m"}
+        changed = former.get("version") != asked["version"]
+        self.hosted = {**made, "version": asked["version"]} if changed else former
+        output = {"changed": changed, "endpoint": self.hosted, "former": asked["former"], "note": "untidy"}
+        return {"Output": output}
 
     @property
     def champion(self) -> dict[str, str]:
@@ -227,7 +255,7 @@ class World:
 
     def run(self, input: Any, *, locked: bool = False) -> Run:
         """Run a release; it must leave the lock free, or another's, unless it stays ``locked``."""
-        result = execute("release", VALUES, input, self.handlers, run="release-1")
+        result = execute("release", self.values, input, self.handlers, run="release-1")
         assert locked or not self.lock or self.lock["holder"]["S"] == "someone"
         return result
 
@@ -575,6 +603,118 @@ def test_when_about_to_move_the_alias_then_the_lease_is_renewed(released: World)
     assert ends[0] > 2600
 
 
+@pytest.fixture
+def hosting(released: World) -> World:
+    """Package 1 is live, behind an endpoint too."""
+    released.add_endpoint()
+    assert released.run(DEPLOY).output["outcome"] == "released"
+    released.moves.clear()
+    released.messages.clear()
+    return released
+
+
+def test_given_no_endpoint_when_released_then_nothing_is_asked_of_one(world: World) -> None:
+    run = world.run(approval(1, "2026-03-01T10:00:00Z"))
+    assert not world.children
+    assert "endpoint" not in world.messages[0]["Message"]
+    assert not {"ReadEndpoint", "ReleaseEndpoint", "RecordEndpoint"} & set(run.path)
+
+
+def test_given_an_endpoint_when_released_then_it_comes_between_the_check_and_the_alias(
+    hosting: World,
+) -> None:
+    former = hosting.hosted
+    run = hosting.run(approval(2, "2026-03-02T10:00:00Z"))
+    assert (run.status, run.output["note"]) == ("SUCCEEDED", "untidy"), run.cause
+    assert run.path.index("AnswersRightly") < run.path.index("ReleaseEndpoint") < run.path.index("MoveAlias")
+    assert run.path.index("RecordEndpoint") < run.path.index("RecordChampion")
+    asked = hosting.children[-1]
+    assert (asked["action"], asked["version"], asked["former"]) == ("release", "run-2", former)
+    assert asked["bundle"] == "s3://millrace-models/flights/runs/run-2/bundle/"
+    assert asked["checks"]["probabilities"] == [0.2, 0.5]
+    assert json.loads(hosting.parameters[ENDPOINT]) == hosting.hosted
+    assert "behind the endpoint millrace-dev-flights" in hosting.messages[0]["Message"]
+
+
+def test_given_an_endpoint_that_is_new_to_the_environment_when_deployed_then_it_serves_the_champion(
+    released: World,
+) -> None:
+    released.add_endpoint()
+    assert released.run(DEPLOY).output["outcome"] == "released"
+    assert released.hosted["version"] == "run-1"
+    assert released.served == ("code-1", f"{LAYERS}:1")
+    assert json.loads(released.parameters[ENDPOINT])["version"] == "run-1"
+
+
+def test_given_the_same_approval_again_when_all_is_live_then_nothing_changes(hosting: World) -> None:
+    before = dict(hosting.parameters)
+    run = hosting.run(approval(1, "2026-03-01T10:00:00Z"))
+    assert (run.status, run.output["outcome"]) == ("SUCCEEDED", "already live")
+    assert (hosting.parameters, hosting.moves, hosting.messages) == (before, [], [])
+
+
+def test_given_an_endpoint_that_fails_then_all_is_as_before_and_the_childs_cause_is_told(
+    hosting: World,
+) -> None:
+    served, pointers, works = (
+        hosting.served,
+        dict(hosting.parameters),
+        hosting.handlers["states:startExecution"],
+    )
+
+    def refuse(call: dict[str, Any]) -> Any:
+        if call["Input"]["action"] == "restore":
+            return works(call)
+        child = {
+            "ExecutionArn": "arn",
+            "Status": "FAILED",
+            "Error": "Millrace.WrongAnswer",
+            "Cause": "it is off",
+        }
+        raise ServiceError("States.TaskFailed", json.dumps(child))
+
+    hosting.handlers["states:startExecution"] = refuse
+    run = hosting.run(approval(2, "2026-03-02T10:00:00Z"))
+    assert (run.status, run.error, run.cause) == ("FAILED", "Millrace.WrongAnswer", "it is off")
+    assert (hosting.served, hosting.parameters, hosting.hosted["version"]) == (served, pointers, "run-1")
+    assert not hosting.moves
+    assert "What was live before is live." in hosting.messages[0]["Message"]
+
+
+@pytest.mark.parametrize("failing", ["lambda:updateAlias", "ssm:putParameter"])
+def test_given_a_failure_after_the_endpoint_then_it_goes_back_too(hosting: World, failing: str) -> None:
+    served, pointers, hosted = hosting.served, dict(hosting.parameters), hosting.hosted
+
+    def refuse(_: dict[str, Any]) -> None:
+        raise ServiceError("Lambda.InvalidParameterValueException", "refused")
+
+    hosting.before(failing, refuse)
+    run = hosting.run(approval(2, "2026-03-02T10:00:00Z"))
+    assert (run.status, run.cause) == ("FAILED", "refused")
+    assert (hosting.served, hosting.parameters, hosting.hosted) == (served, pointers, hosted)
+    assert hosting.children[-1]["version"] == "run-2"
+
+
+def test_given_a_first_release_behind_an_endpoint_that_fails_then_the_pointer_says_none(world: World) -> None:
+    world.add_endpoint()
+    world.fail("lambda:updateAlias")
+    assert world.run(approval(1, "2026-03-01T10:00:00Z")).status == "FAILED"
+    assert world.parameters[ENDPOINT] == "none"
+    assert world.hosted == {}
+
+
+def test_given_an_endpoint_that_cannot_go_back_then_it_is_told(hosting: World) -> None:
+    def refuse(_: dict[str, Any]) -> Any:
+        raise ServiceError("States.TaskFailed", '{"Status": "ABORTED"}')
+
+    hosting.handlers["states:startExecution"] = refuse
+    run = hosting.run(approval(2, "2026-03-02T10:00:00Z"))
+    assert run.error == "States.TaskFailed"
+    assert "RestoreEndpoint failed too" in run.cause
+    assert "could not go back wholly" in hosting.messages[0]["Message"]
+    assert not hosting.lock
+
+
 def test_given_many_releases_when_tidied_then_live_former_and_bootstrap_stay(released: World) -> None:
     for minute, number in enumerate([2, 3, 2, 1]):
         assert released.run(approval(number, f"2026-03-02T10:0{minute}:00Z")).status == "SUCCEEDED"
@@ -629,10 +769,13 @@ def test_every_state_is_run(world: World) -> None:
             reply |= {"State": "Pending", "LastUpdateStatus": "InProgress"}
         return reply
 
+    world.add_endpoint()
     works, looks = world.handlers["lambda:getFunctionConfiguration"], list[Any]()
     world.before("dynamodb:putItem", held)
     paths = set(world.run(approval(1, "2026-03-01T10:00:00Z")).path)
     world.handlers["lambda:getFunctionConfiguration"] = slow
+    paths |= set(world.run(approval(2, "2026-03-02T10:00:00Z")).path)
+    world.handlers["lambda:getFunctionConfiguration"] = works
     paths |= set(world.run(approval(2, "2026-03-02T10:00:00Z")).path)
     world.fail("ssm:putParameter")
     paths |= set(world.run(approval(3, "2026-03-03T10:00:00Z")).path)
