@@ -20,6 +20,10 @@ def main() -> int:
     from .run import StartError, serve  # noqa: PLC0415 - settings are judged without it
 
     try:
+        if settings.workers > 1:
+            from .workers import supervise  # noqa: PLC0415
+
+            return supervise(settings, log)
         serve(settings, log)
     except StartError as error:
         log.error("cannot start", problem=str(error))

@@ -60,8 +60,9 @@ class App:
         self._hot_head = start_line(200) + lines_of(core.json_headers)
 
     def tick(self) -> None:
-        """Set the clock of the answers' ``Date``, which has seconds."""
+        """Do what every second asks for: set the clock of the answers' ``Date``, publish what was counted."""
         self.date = f"Date: {formatdate(usegmt=True)}\r\n"
+        self.metrics.publish()
 
     def answer(self, head: Head, body: bytes, *, last: bool) -> bytes:
         """Answer a request; with ``last`` the caller is told that the connection ends."""
@@ -152,7 +153,6 @@ class App:
         manifest = self.core.bundle.manifest if self.core.bundle else None
         made_at = seconds_of(manifest.made_at) if manifest else None
         text = self.metrics.text(
-            self.metrics.counts(),
             (manifest.workload, manifest.version) if manifest else None,
             None if made_at is None else time.time() - made_at,
         )
@@ -187,8 +187,10 @@ def bytes_of(reply: Reply) -> bytes:
 
 def lines_of(headers: Mapping[str, str]) -> str:
     """Return headers as lines; what no header may hold becomes "?"."""
-    return "".join(f"{name}: {''.join(map(_visible, value))}\r\n" for name, value in headers.items())
+    return "".join([f"{name}: {_lawful(value)}\r\n" for name, value in headers.items()])
 
 
-def _visible(letter: str) -> str:
-    return letter if " " <= letter <= "~" else "?"
+def _lawful(value: str) -> str:
+    if value.isascii() and value.isprintable():
+        return value
+    return "".join(letter if " " <= letter <= "~" else "?" for letter in value)

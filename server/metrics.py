@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 BOUNDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0)
@@ -27,6 +27,7 @@ HELP = {
 }
 Labels = tuple[tuple[str, str], ...]
 Sample = tuple[str, Labels, float]
+Total = Callable[[Mapping[str, float]], dict[str, float]]
 
 
 class Series:
@@ -47,9 +48,10 @@ class Series:
 
 
 class Metrics:
-    """Counts of one process."""
+    """Counts of one process; ``total`` makes of them those of all processes, where there are several."""
 
-    def __init__(self) -> None:
+    def __init__(self, total: Total | None = None) -> None:
+        self._total = total
         self._series: dict[tuple[str, int], Series] = {}
         self.refused = 0
         self.broken = False
@@ -61,7 +63,13 @@ class Metrics:
 
     def counts(self) -> dict[str, float]:
         """Return everything that only grows, by its full name in the text format: what may be summed."""
-        return {f"{name}{braces(labels)}": value for name, labels, value in self._counts()}
+        own = {f"{name}{braces(labels)}": value for name, labels, value in self._counts()}
+        return self._total(own) if self._total else own
+
+    def publish(self) -> None:
+        """Tell the other processes what was counted, where there are some."""
+        if self._total:
+            self.counts()
 
     def _counts(self) -> Iterator[Sample]:
         for (route, status), series in sorted(self._series.items()):
@@ -90,9 +98,9 @@ class Metrics:
         yield "millrace_request_seconds_sum", (("route", route),), sum(series.seconds for series in every)
         yield "millrace_request_seconds_count", (("route", route),), total
 
-    def text(self, counts: Mapping[str, float], model: tuple[str, str] | None, age: float | None) -> str:
+    def text(self, model: tuple[str, str] | None, age: float | None) -> str:
         """Return all metrics; ``model`` is workload and version, ``age`` in seconds, None where unknown."""
-        shown = dict(counts)
+        shown = self.counts()
         shown["process_start_time_seconds"] = round(self._started, 2)
         if model:
             shown[f"millrace_model_info{braces((('workload', model[0]), ('version', model[1])))}"] = 1

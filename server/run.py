@@ -7,6 +7,7 @@ import signal
 import socket
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 import uvloop
 
@@ -21,12 +22,15 @@ from .settings import Settings
 from .sources import source_of
 from .watch import Watch
 
+if TYPE_CHECKING:
+    from .workers import Share
+
 BACKLOG = 1024
 SETTLE_SECONDS = 0.25
 """How long after the signal to end idle callers are kept: who sends meanwhile is told that it ends."""
 GRACE_SECONDS = 20.0
 """How long requests that have begun to arrive are waited for: less than orchestrators wait to kill."""
-Ready = Callable[[int], None]
+Ready = Callable[[int, Core], None]
 
 
 class StartError(Exception):
@@ -51,8 +55,8 @@ def open_first(settings: Settings, watch: Watch) -> Core:
     return core
 
 
-def listen(settings: Settings) -> socket.socket:
-    """Listen where the settings say. Raises StartError where that cannot be."""
+def bind(settings: Settings) -> socket.socket:
+    """Take the address that the settings name. Raises StartError where that cannot be."""
     try:
         family = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0][0]
         opened = socket.socket(family, socket.SOCK_STREAM)
@@ -60,17 +64,30 @@ def listen(settings: Settings) -> socket.socket:
         if settings.workers > 1:
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         opened.bind((settings.host, settings.port))
-        opened.listen(BACKLOG)
-        opened.setblocking(False)
     except OSError as error:
         place = f"{settings.host}:{settings.port}"
         raise StartError(f"cannot listen on {place}: {error}; name another with --host or --port") from error
     return opened
 
 
-def serve(settings: Settings, log: Log, ready: Ready | None = None) -> None:
-    """Serve until SIGTERM or SIGINT. Raises StartError. ``ready`` is told the port."""
-    metrics = Metrics()
+def listen(settings: Settings) -> socket.socket:
+    """Listen where the settings say. Raises StartError where that cannot be."""
+    opened = bind(settings)
+    try:
+        opened.listen(BACKLOG)
+    except OSError as error:  # two may bind an address, one may listen
+        place = f"{settings.host}:{settings.port}"
+        raise StartError(f"cannot listen on {place}: {error}; name another with --host or --port") from error
+    opened.setblocking(False)
+    return opened
+
+
+def serve(settings: Settings, log: Log, ready: Ready | None = None, share: Share | None = None) -> None:
+    """Serve until SIGTERM or SIGINT. Raises StartError.
+
+    ``ready`` is told the port and what answers; ``share`` is this process's part where it is one of several.
+    """
+    metrics = Metrics(share.total if share else None)
     watch = Watch(source_of(settings.bundle), settings.workload, log, metrics)
     core = open_first(settings, watch)
     app = App(core, metrics, log, access=settings.access_log)
@@ -80,8 +97,8 @@ def serve(settings: Settings, log: Log, ready: Ready | None = None) -> None:
     if core.slow:
         log.error("slower than need be", problem=core.slow)
     if ready:
-        ready(port)
-    uvloop.run(Process(settings, app, watch, log).run(opened))
+        ready(port, core)
+    uvloop.run(Process(settings, app, watch, log, share).run(opened))
 
 
 def tell(log: Log, message: str, core: Core, **more: str | int) -> None:
@@ -93,22 +110,22 @@ def tell(log: Log, message: str, core: Core, **more: str | int) -> None:
 class Process:
     """The loop's life: begin, watch and sweep, end."""
 
-    def __init__(self, settings: Settings, app: App, watch: Watch, log: Log) -> None:
+    def __init__(self, settings: Settings, app: App, watch: Watch, log: Log, share: Share | None) -> None:
         self._settings, self._app, self._watch, self._log = settings, app, watch, log
+        self._share, self._told = share, asyncio.Event()
 
     async def run(self, opened: socket.socket) -> None:
         """Answer on ``opened`` until told to end, then answer what has been accepted, and return."""
         loop = asyncio.get_running_loop()
-        told = asyncio.Event()
         for each in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(each, told.set)
+            loop.add_signal_handler(each, self._told.set)
         connections = Connections(self._app, loop.time)
         server = await loop.create_server(lambda: Connection(connections), sock=opened)
         ticks = asyncio.create_task(self._tick(connections))
         if self._settings.poll_seconds:
             take = partial(self._take_soon, loop)
             self._watch.begin(self._settings.poll_seconds, take)
-        await told.wait()
+        await self._told.wait()
         self._log.info("ending", connections=len(connections))
         await end(server, opened, connections, self._log)
         ticks.cancel()
@@ -126,6 +143,8 @@ class Process:
             await asyncio.sleep(1)
             self._app.tick()
             connections.sweep()
+            if self._share and self._share.orphaned:
+                self._told.set()
 
 
 async def end(server: asyncio.Server, opened: socket.socket, connections: Connections, log: Log) -> None:
