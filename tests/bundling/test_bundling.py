@@ -74,8 +74,8 @@ def test_the_bundle_keeps_to_lambdas_limits_with_room_to_spare(
 
     unzipped = sum(path.stat().st_size for path in files(folder)) / MEGABYTE
     zipped = archive.stat().st_size / MEGABYTE
-    assert unzipped <= 90, f"{target}: {unzipped:.1f} MB unzipped"
-    assert zipped <= 30, f"{target}: {zipped:.1f} MB zipped"
+    assert unzipped <= 35, f"{target}: {unzipped:.1f} MB unzipped"
+    assert zipped <= 13, f"{target}: {zipped:.1f} MB zipped"
 
 
 @pytest.mark.parametrize("name", ["probe", "announce"])
