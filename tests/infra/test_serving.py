@@ -22,6 +22,7 @@ from infra.bytecode import Compiler
 from infra.constructs.api import INFERENCE_ROUTES, PROBLEMS, ROUTES
 from infra.settings import Settings
 from infra.stage import Environment
+from tests.clients import gateway
 from tests.infra.conftest import (
     ROOT,
     Resource,
@@ -147,6 +148,10 @@ def test_given_every_method_then_it_asks_for_a_token_with_the_scope(each: Synthe
         for method in methods:
             assert method["Properties"]["AuthorizationType"] == "COGNITO_USER_POOLS"
             assert method["Properties"]["AuthorizationScopes"] == [f"millrace-{each.settings.env}/predict"]
+
+
+def test_given_the_open_protocol_then_its_clients_are_tested_on_the_apis_own_routes() -> None:
+    assert gateway.ROUTES == INFERENCE_ROUTES
 
 
 @pytest.mark.parametrize("api", APIS)
