@@ -15,7 +15,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
-from infra import bytecode
+from infra import bytecode, kernel
 from infra.constructs.api import ANYTHING, INFERENCE, INFERENCE_ROUTES, PROTOCOL, Api
 from infra.constructs.function import Function
 from infra.settings import Settings
@@ -47,7 +47,7 @@ class Serving(cdk.Stack):
         super().__init__(scope, id, **kwargs)
         self.settings, self.workload = settings, workload
         self.function = self._build_function(code, registry.layer_parameter_name)
-        self._tell_of_bytecode()
+        self._tell_what_is_not_compiled()
         self.code_hash = self._hash_function()
         self.bootstrap = self._build_bootstrap()
         self.alias = self._build_alias()
@@ -86,13 +86,13 @@ class Serving(cdk.Stack):
             snap_start=serving.snap_start,
         ).function
 
-    def _tell_of_bytecode(self) -> None:
-        """A line of every synthesis and deploy, where the function will start slowly for want of a Python."""
-        python = self.settings.serving.python
+    def _tell_what_is_not_compiled(self) -> None:
+        """A line of every synthesis and deploy, where the function will be slow for want of a compiler."""
+        python, annotations = self.settings.serving.python, cdk.Annotations.of(self.function)
         if (compiler := bytecode.find(python)) is None:
-            cdk.Annotations.of(self.function).add_info_v2(
-                "millrace:bytecode", bytecode.note(python, compiler)
-            )
+            annotations.add_info_v2("millrace:bytecode", bytecode.note(python, compiler))
+        if kernel.find() is None:
+            annotations.add_info_v2("millrace:kernel", kernel.note(None))
 
     def _build_inference_api(self, foundation: Foundation) -> Api:
         """Another way to the same alias: what is binary is said of an API as a whole."""

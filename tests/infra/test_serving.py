@@ -20,6 +20,7 @@ from infra import settings as settings_module
 from infra.bundling import function_code
 from infra.bytecode import Compiler
 from infra.constructs.api import INFERENCE_ROUTES, PROBLEMS, ROUTES
+from infra.kernel import CCompiler
 from infra.settings import Settings
 from infra.stage import Environment
 from tests.clients import gateway
@@ -275,18 +276,19 @@ def test_given_the_account_wide_role_then_the_stack_leaves_it_alone(synthesised:
     assert properties(synthesised("prod").template("flights", "serving"), "AWS::ApiGateway::Account") == []
 
 
-# ---- bytecode -----------------------------------------------------------------------------------
+# ---- compilers ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("found", "told"),
-    [(None, [True]), (Compiler(executable="python", version="3.13.0"), [])],
+    ("python", "c"),
+    [(None, None), (Compiler(executable="python", version="3.13.0"), CCompiler(version="0.17.1"))],
     ids=["no", "yes"],
 )
-def test_given_no_python_of_the_target_when_synthesised_then_the_synthesis_says_so(
-    found: Compiler | None, told: list[bool], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_given_no_compilers_for_the_target_when_synthesised_then_the_synthesis_says_so(
+    python: Compiler | None, c: CCompiler | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("infra.bytecode.find", lambda python: found)
+    monkeypatch.setattr("infra.bytecode.find", lambda version: python)
+    monkeypatch.setattr("infra.kernel.find", lambda: c)
     app = cdk.App(context=context(), outdir=str(tmp_path), analytics_reporting=False)
     settings = settings_module.load("dev")
     environment = Environment(app, settings, function_code)
@@ -294,7 +296,9 @@ def test_given_no_python_of_the_target_when_synthesised_then_the_synthesis_says_
     function = environment.workloads["flights"].serving.function
     infos = [entry.data for entry in function.node.metadata if entry.type == "aws:cdk:info"]
 
-    assert [f"uv python install {settings.serving.python}" in info for info in infos] == told
+    said = [f"uv python install {settings.serving.python}", "No compiled reader of binary requests"]
+    told = [[text for text in said if text in info] for info in infos]
+    assert told == ([] if python else [[text] for text in said])
 
 
 def test_given_a_problem_then_gateway_and_function_call_it_by_the_status_own_name() -> None:
