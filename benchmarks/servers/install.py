@@ -44,7 +44,7 @@ def _commands(peer: Peer, wanted: str, python: Path) -> list[list[str]]:
     if by_pip:
         source = shlex.split(os.environ.get("TORCH_FROM", ""))
         made.append([str(python), "-m", "pip", "install", "--quiet", *source, *by_pip])
-    listed = ["--compile-bytecode", "-r", str(peer.requirements)]
+    listed = ["--compile-bytecode", "--no-deps", "-r", str(peer.requirements)]
     made.append([program, "pip", "install", "--quiet", "--python", str(python), *listed])
     return made
 

@@ -42,8 +42,8 @@ class Load:
 class Connection:
     """A kept-open connection with at most one request under way."""
 
-    def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), PATIENCE)
+    def __init__(self, port: int, patience: float = PATIENCE) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), patience)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._data = bytearray()
         self.asked = 0.0
@@ -80,12 +80,12 @@ def _understood(data: bytearray) -> Answer | None:
         raise LoadError(str(error)) from error
 
 
-def once(port: int, request: bytes) -> bytes:
+def once(port: int, request: bytes, patience: float = PATIENCE) -> bytes:
     """Send one request over a connection of its own and return its answer's body.
 
-    Raises LoadError, and OSError where nobody listens.
+    Raises LoadError, and OSError where nobody listens or ``patience`` seconds pass without a byte.
     """
-    connection = Connection(port)
+    connection = Connection(port, patience)
     try:
         connection.ask(request)
         while (found := connection.take()) is None:

@@ -204,6 +204,7 @@ PEERS = (
             *("--host", "127.0.0.1", "--port", "{port}", "--workers", "1"),
         ),
         json=DATA_FRAME,
+        variables={"UVICORN_ACCESS_LOG": "false"},
     ),
     Peer(
         key="ray_serve",

@@ -22,7 +22,7 @@ from benchmarks.servers.processes import Process
 from benchmarks.servers.progress import say
 from benchmarks.servers.requests import Asked
 
-TO_START, TO_END = 120.0, 4.0
+TO_START, TO_END = 60.0, 4.0
 """Seconds that a peer may take until its first answer, and to end once it is told to."""
 PAUSE = 0.005
 _OUR_FAULT = (400, 405, 415, 422)
@@ -132,7 +132,7 @@ def _wait(peer: Peer, process: subprocess.Popen[bytes], port: int, asked: Asked,
         if process.poll() is not None:
             raise PeerError(f"it ended with {process.returncode}: {last_line(log)}")
         try:
-            asked.check(once(port, asked.request))
+            asked.check(once(port, asked.request, STILL))
             return
         except (OSError, LoadError) as error:
             problem = str(error)
