@@ -24,6 +24,8 @@ COMMANDS = {
     "tune": "search for better hyperparameters, and show what was tried",
     "release": "list models, approve one, or roll back to one, and follow the release",
     "predict": "ask the API for predictions",
+    "bundle": "fetch the model that serves, to run it anywhere",
+    "serve": "answer over HTTP with a bundle, on this machine",
     "token": "print an access token for the API",
     "outputs": "print the API's URL and the names a script needs",
     "openapi": "write the API's OpenAPI document",

@@ -56,14 +56,22 @@ def load(source: Source) -> Bundle | None:
 
     None where there is no manifest. Raises BundleError with the file at fault, OSError where the place fails.
     """
+    held = fetch(source)
+    return read_bundle(source.name, held.__getitem__) if held else None
+
+
+def fetch(source: Source) -> dict[str, bytes]:
+    """Return the manifest, first, and every file that it promises; nothing where there is no manifest.
+
+    Raises as ``load`` does.
+    """
     read = source.reader()
     try:
         content = read(MANIFEST)
     except FileNotFoundError:
-        return None
+        return {}
     manifest = read_manifest(source.name, content)
-    held = {MANIFEST: content} | verified(source.name, manifest, read)
-    return read_bundle(source.name, held.__getitem__)
+    return {MANIFEST: content} | verified(source.name, manifest, read)
 
 
 def verified(place: str, manifest: Manifest, read: Read) -> dict[str, bytes]:
