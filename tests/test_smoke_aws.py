@@ -15,7 +15,7 @@ from tests.smoke_aws.environment import Environment
 from tests.smoke_aws.findings import CHECKS, Check, Finding, Refuted, Settled, Unknown, settle
 
 DOCUMENT = Path(__file__).parents[1] / "docs/unproved.md"
-ROW = re.compile(r"^\| (?P<id>[A-D]\d+) .*\| (?P<settled>[^|]+) \|$", re.MULTILINE)
+ROW = re.compile(r"^\| (?P<id>[A-E]\d+) .*\| (?P<settled>[^|]+) \|$", re.MULTILINE)
 
 
 @pytest.fixture
