@@ -15,6 +15,7 @@ import yaml
 
 from server.run import GRACE_SECONDS, SETTLE_SECONDS
 from tests.kubernetes.kustomize import Manifest, render
+from tests.kubernetes.tools import skip
 
 ROOT = Path(__file__).parents[2] / "kubernetes"
 SERVERS = ("base", "autoscaling", "example")
@@ -79,9 +80,7 @@ def validate(manifest: Manifest, version: str) -> None:
 def test_given_a_kubectl_when_it_renders_then_the_tests_read_the_same(folder: str) -> None:
     kubectl = shutil.which("kubectl")
     if kubectl is None:
-        pytest.skip(
-            "no kubectl here: what the other tests read was rendered by tests/kubernetes/kustomize.py alone"
-        )
+        skip("no kubectl here: the manifests were rendered by tests/kubernetes/kustomize.py alone")
     done = subprocess.run([kubectl, "kustomize", ROOT / folder], capture_output=True, text=True, check=True)
     theirs = {(each["kind"], each["metadata"]["name"]): each for each in yaml.safe_load_all(done.stdout)}
     ours = {(each["kind"], each["metadata"]["name"]): each for each in manifests(folder)}

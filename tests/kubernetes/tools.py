@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import yaml
@@ -18,14 +18,18 @@ MONITORING = REPOSITORY / "kubernetes/monitoring"
 
 
 def tool(name: str) -> str:
-    """Return the path of a program; skip the test, and say so among the warnings, where there is none."""
+    """Return the path of a program; skip the test where there is none."""
     fetched = FETCHED / name
     found = str(fetched) if fetched.exists() else shutil.which(name)
     if found is None:
-        reason = f"no {name} here (make setup-prometheus fetches it where there is apt): NOT TESTED"
-        warnings.warn(reason, stacklevel=2)
-        pytest.skip(reason)
+        skip(f"no {name} here (make setup-prometheus fetches it where there is apt): NOT TESTED")
     return found
+
+
+def skip(reason: str) -> NoReturn:
+    """Skip the test, and say so where it is read: among the warnings."""
+    warnings.warn(reason, stacklevel=2)
+    pytest.skip(reason)
 
 
 def promtool(*arguments: str | Path) -> None:
