@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cli import removal
 from cli.outputs import Stack, stack_names, stacks
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ def leftovers(session: Session) -> list[Leftover]:
             continue
         if "registry" not in deployed:
             found += [*_table(here), *_group(here)]
+        if "release" not in deployed:
+            found += _endpoint(here)
         found += _log_groups(here, deployed)
     return found
 
@@ -57,6 +60,13 @@ def _group(session: Session) -> Iterator[Leftover]:
     if name in [each["ModelPackageGroupName"] for each in listed["ModelPackageGroupSummaryList"]]:
         command = f"aws sagemaker delete-model-package-group --model-package-group-name {name}"
         yield Leftover("model package group", name, command)
+
+
+def _endpoint(session: Session) -> Iterator[Leftover]:
+    """An endpoint, which releases make and no stack takes away: it costs as long as it is there."""
+    name = session.settings.name(session.workload)
+    if removal.has_endpoint(session, name):
+        yield Leftover("endpoint", name, f"aws sagemaker delete-endpoint --endpoint-name {name}")
 
 
 def _log_groups(session: Session, deployed: dict[str, Stack]) -> Iterator[Leftover]:

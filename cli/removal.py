@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 BATCH = 1000
 """Objects that S3 deletes in one call."""
+GONE = {"Delay": 3, "MaxAttempts": 200}
+"""How often to look whether an endpoint is gone, in seconds, and how many times."""
 
 
 def running(session: Session, machines: Sequence[str]) -> list[str]:
@@ -89,6 +92,36 @@ def remove_packages(session: Session) -> int:
     for arn in arns:
         client.delete_model_package(ModelPackageName=arn)
     return len(arns)
+
+
+def remove_endpoint(session: Session) -> int:
+    """Delete the workload's endpoint with its configurations and models; count them."""
+    client, name = session.client("sagemaker"), session.settings.name(session.workload)
+    pattern = re.compile(re.escape(session.settings.hosted(session.workload)) + "-[0-9a-f]{12}")
+    there = has_endpoint(session, name)
+    if there:
+        client.delete_endpoint(EndpointName=name)
+        # Its configuration may not go before it.
+        client.get_waiter("endpoint_deleted").wait(EndpointName=name, WaiterConfig=GONE)
+    configs = _named(client, "list_endpoint_configs", "EndpointConfig", pattern)
+    models = _named(client, "list_models", "Model", pattern)
+    for config in configs:
+        client.delete_endpoint_config(EndpointConfigName=config)
+    for model in models:
+        client.delete_model(ModelName=model)
+    return there + len(configs) + len(models)
+
+
+def _named(client: Any, operation: str, kind: str, pattern: re.Pattern[str]) -> list[str]:
+    pages = client.get_paginator(operation).paginate()
+    names = [each[f"{kind}Name"] for page in pages for each in page[f"{kind}s"]]
+    return list(filter(pattern.fullmatch, names))
+
+
+def has_endpoint(session: Session, name: str) -> bool:
+    """Whether an endpoint of exactly this name exists."""
+    pages = session.client("sagemaker").get_paginator("list_endpoints").paginate(NameContains=name)
+    return any(each["EndpointName"] == name for page in pages for each in page["Endpoints"])
 
 
 def empty(session: Session, bucket: str) -> Iterator[int]:

@@ -7,6 +7,7 @@ error that names the file and the key, never a stack that half deploys.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 import platform
 import re
@@ -30,6 +31,8 @@ HOSTS = re.compile(
     r"|(?:c8g|m8g)\.(?:medium|large|(?:|2|4|8|12|16|24|48)xlarge))"
 )
 """SageMaker's hosts with the image's processor, arm64, and without disks of their own. There is no m7g."""
+HOSTED_LENGTH = 50
+"""SageMaker's names have 63 characters at most, of which a release's part takes 13."""
 LOG_DAYS = (
     1,
     3,
@@ -195,6 +198,16 @@ class Settings:
     def name(self, workload: str, part: str = "") -> str:
         """Name of a workload's resource: ``millrace-dev-flights-predict``."""
         return self.stack(workload, part) if part else self.stack(workload)
+
+    def hosted(self, workload: str) -> str:
+        """What the names of an endpoint's models and configurations begin with, before a dash and 12 digits.
+
+        The endpoint's own name, or as much of it as leaves room, and a digest of it.
+        """
+        name = self.name(workload)
+        if len(name) <= HOSTED_LENGTH:
+            return name
+        return f"{name[: HOSTED_LENGTH - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
     def parameter(self, workload: str, part: str) -> str:
         """Name of a workload's SSM parameter: ``/millrace/dev/flights/layer``."""

@@ -97,6 +97,8 @@ def clear(here: Session, voice: Voice) -> None:
         if "function" in names:
             voice.say(f"{removal.remove_versions(here, names['function'])} function versions removed")
             voice.say(f"{removal.remove_layers(here)} layer versions removed")
+        if here.settings.has_endpoint:
+            voice.say(f"{removal.remove_endpoint(here)} of endpoint, configurations and models removed")
         if "registry" in found:
             voice.say(f"{removal.remove_packages(here)} model packages removed")
 

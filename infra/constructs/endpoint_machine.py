@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from constructs import Construct
@@ -19,19 +17,9 @@ from infra.stacks.registry import Registry
 MINUTE = 60
 START_SECONDS = 1800
 """What instances may take to start, beside the time for which the canary is watched."""
-NAME_LIMIT, DIGITS = 63, 12
-"""SageMaker's longest name, and what the machine appends to the prefix."""
 NO_NETWORK = "none"
 """What fills the machine's placeholders where the containers are in no network of ours."""
 SCALING = "sagemaker.application-autoscaling.amazonaws.com"
-
-
-def prefix(name: str) -> str:
-    """What names of models and configurations begin with: ``name``, or as much as fits, and a digest."""
-    room = NAME_LIMIT - DIGITS - 1
-    if len(name) <= room:
-        return name
-    return f"{name[: room - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 class EndpointMachine(Construct):
@@ -50,7 +38,7 @@ class EndpointMachine(Construct):
         super().__init__(scope, id)
         self.settings, self.workload = settings, workload
         self.endpoint, self.registry = endpoint, registry
-        self.prefix = prefix(settings.name(workload))
+        self.prefix = settings.hosted(workload)
         made = Machine(
             self,
             "Update",

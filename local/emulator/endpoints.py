@@ -44,7 +44,7 @@ def operations() -> dict[str, Operation]:
         "CreateModel": create_model,
         "DescribeModel": lambda data: _find(_models, "model", data["ModelName"]),
         "DeleteModel": lambda data: _delete(_models, "model", data["ModelName"]),
-        "ListModels": lambda data: {"Models": _list(_models.values(), "Model", data)},
+        "ListModels": lambda data: _list(_models.values(), "Model", data),
         "CreateEndpointConfig": create_config,
         "DescribeEndpointConfig": lambda data: _find(
             _configs, "endpoint configuration", data["EndpointConfigName"]
@@ -52,9 +52,7 @@ def operations() -> dict[str, Operation]:
         "DeleteEndpointConfig": lambda data: _delete(
             _configs, "endpoint configuration", data["EndpointConfigName"]
         ),
-        "ListEndpointConfigs": lambda data: {
-            "EndpointConfigs": _list(_configs.values(), "EndpointConfig", data)
-        },
+        "ListEndpointConfigs": lambda data: _list(_configs.values(), "EndpointConfig", data),
         "CreateEndpoint": create_endpoint,
         "DescribeEndpoint": lambda data: dict(_endpoint(data["EndpointName"]).record),
         "UpdateEndpoint": update_endpoint,
@@ -113,14 +111,17 @@ def _delete(store: dict[str, Record], kind: str, name: str) -> Record:
     return {}
 
 
-def _list(records: Any, kind: str, data: Record) -> list[Record]:
-    """Summaries in the order that is asked for; by the time of creation, the newest first, unless told."""
+def _list(records: Any, kind: str, data: Record) -> Record:
+    """A page of summaries in the order that is asked for; by the time of creation, the newest first, unless told."""
     members = (f"{kind}Name", f"{kind}Arn", f"{kind}Status", "CreationTime", "LastModifiedTime")
     rows = [{name: record[name] for name in members if name in record} for record in list(records)]
     found = [row for row in rows if data.get("NameContains", "") in row[f"{kind}Name"]]
     by = f"{kind}Name" if data.get("SortBy") == "Name" else "CreationTime"
     found.sort(key=lambda row: row[by], reverse=data.get("SortOrder") != "Ascending")
-    return found[: data.get("MaxResults", 10)]
+    first = int(data.get("NextToken", 0))
+    last = first + data.get("MaxResults", 10)
+    more = {"NextToken": str(last)} if last < len(found) else {}
+    return {f"{kind}s": found[first:last], **more}
 
 
 # ---- endpoints ------------------------------------------------------------------------------------------
@@ -137,7 +138,7 @@ def list_endpoints(data: Record) -> Record:
     wanted = data.get("StatusEquals")
     records = [one.record for one in list(_endpoints.values())]
     found = [record for record in records if wanted in (None, record["EndpointStatus"])]
-    return {"Endpoints": _list(found, "Endpoint", data)}
+    return _list(found, "Endpoint", data)
 
 
 def create_endpoint(data: Record) -> Record:

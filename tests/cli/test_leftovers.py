@@ -15,6 +15,7 @@ from cli.commands import destroy
 from cli.console import Voice
 from cli.outputs import stack_names
 from cli.session import Session, session
+from tests.cli.endpoints import make_endpoint
 
 TABLE = {
     "AttributeDefinitions": [{"AttributeName": "workload", "AttributeType": "S"}],
@@ -63,6 +64,14 @@ def named(found: list[leftovers.Leftover]) -> list[str]:
 
 def test_given_a_destroyed_environment_then_what_it_retained_is_found(left: Session) -> None:
     assert named(leftovers.leftovers(left)) == LEFT
+
+
+def test_given_a_destroyed_environment_whose_endpoint_still_runs_then_it_is_found(here: Session) -> None:
+    make_endpoint(here, "millrace-prod-flights", "millrace-prod-flights-0123456789ab")
+    make_endpoint(here, "millrace-prod-flights2", "millrace-prod-flights2-0123456789ab")
+    (found,) = leftovers.leftovers(here)
+    assert named([found]) == ["endpoint millrace-prod-flights"]
+    assert found.removal == "aws sagemaker delete-endpoint --endpoint-name millrace-prod-flights"
 
 
 def test_given_nothing_left_then_nothing_is_in_the_way(here: Session) -> None:

@@ -18,6 +18,7 @@ from cli.commands import destroy
 from cli.console import Voice
 from cli.errors import CliError
 from infra import settings
+from tests.cli.endpoints import make_endpoint
 
 FUNCTION = "millrace-dev-flights-predict"
 
@@ -114,6 +115,22 @@ def test_the_champion_s_layers_go(here: sessions.Session) -> None:
 
 def test_before_the_first_release_there_is_no_layer_to_remove(here: sessions.Session) -> None:
     assert removal.remove_layers(here) == 0
+
+
+def test_the_endpoint_goes_with_what_releases_made_for_it_and_no_other_workload_s(
+    here: sessions.Session,
+) -> None:
+    client = here.client("sagemaker")
+    make_endpoint(here, "millrace-dev-flights", "millrace-dev-flights-0123456789ab")
+    make_endpoint(here, "millrace-dev-flights-eu", "millrace-dev-flights-eu-0123456789ab")
+    assert removal.remove_endpoint(here) == 3
+    assert removal.remove_endpoint(here) == 0
+    assert [each["EndpointName"] for each in client.list_endpoints()["Endpoints"]] == [
+        "millrace-dev-flights-eu"
+    ]
+    assert [each["ModelName"] for each in client.list_models()["Models"]] == [
+        "millrace-dev-flights-eu-0123456789ab"
+    ]
 
 
 def test_a_bucket_is_emptied_of_every_version_and_delete_marker(here: sessions.Session) -> None:

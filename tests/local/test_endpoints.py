@@ -281,6 +281,20 @@ def command(pid: int) -> str:
     return Path(f"/proc/{pid}/cmdline").read_text()
 
 
+def test_given_many_models_when_listed_then_they_come_in_pages_and_in_order(
+    aws: AWS, live: str, configs: Callable[..., str]
+) -> None:
+    configs("second")
+    pages = (
+        aws("sagemaker")
+        .get_paginator("list_models")
+        .paginate(SortOrder="Ascending", PaginationConfig={"PageSize": 1})
+    )
+    names = [each["ModelName"] for page in pages for each in page["Models"]]
+    assert [name for name in names if name in ("first", "second")] == ["first", "second"]
+    assert live == "live"
+
+
 def test_given_a_target_for_scaling_then_it_is_kept_with_its_policy_until_it_goes(aws: AWS) -> None:
     scaling = aws("application-autoscaling")
     policy = {
