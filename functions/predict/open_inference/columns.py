@@ -1,18 +1,18 @@
-"""Ordinary tensors into the model's memory, a column at a time: rows are strided, so no value is touched."""
+"""Ordinary tensors as columns of the model's rows: what a feature's tensor gives each row, as numbers."""
 
 from __future__ import annotations
 
 import math
-from array import array
+import struct
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
-import msgspec
-
 from ..bundle import Feature
-from ..layout import Layout, bounds, slots_of
-from .tensors import FORMATS, TEXT, element, numbers
+from ..layout import Layout, slots_of
+from .tensors import FORMATS, TEXT, element
 
-UNSET = msgspec.UNSET
+Numbers = Iterable[float]
 
 
 class Strange(ValueError):  # noqa: N818 - no error: it only ends the quick way
@@ -20,93 +20,76 @@ class Strange(ValueError):  # noqa: N818 - no error: it only ends the quick way
 
 
 class Column:
-    """One feature's place in the rows: ``target`` is None where the model does not read it."""
+    """One feature: ``target`` is its place in a row, None where the model does not read it.
 
-    def __init__(
-        self, place: int, feature: Feature, layout: Layout, rows: memoryview[float], blank: float
-    ) -> None:
+    ``blank`` stands in a row for a missing value.
+    """
+
+    def __init__(self, place: int, feature: Feature, layout: Layout, blank: float) -> None:
         read = (*layout.numbers, *layout.categories)
         self.bit, self.required = 1 << place, feature.required
-        self._target = read.index(place) if place in read else None
-        self._width, self._rows = len(read), rows
-        self._blanks = array("f", [blank]) * layout.limits.records
-
-    def leave_out(self, count: int) -> None:
-        """Write what stands for a missing value into the first ``count`` rows."""
-        self._write(self._blanks[:count])
-
-    def _write(self, values: Any) -> None:
-        """Write float32 values, one for each row."""
-        target, width = self._target, self._width
-        if target is not None:
-            self._rows[target : target + len(values) * width : width] = values
+        self.target = read.index(place) if place in read else None
+        self.blank = blank
 
 
 class NumberColumn(Column):
     """A number feature: NaN where it is missing."""
 
-    def __init__(self, place: int, feature: Feature, layout: Layout, rows: memoryview[float]) -> None:
-        super().__init__(place, feature, layout, rows, math.nan)
-        self._low, self._high = bounds(feature)
+    def __init__(self, place: int, feature: Feature, layout: Layout) -> None:
+        super().__init__(place, feature, layout, math.nan)
+        self._low, self._high = layout.bounds[place]
 
-    def take(self, values: list[Any], datatype: str) -> None:
-        """Write decoded JSON, whose bounds the decoder has checked."""
+    def of_json(self, values: Sequence[Any], datatype: str) -> Numbers:
+        """Return decoded JSON, whose bounds the decoder has checked."""
         if datatype[0] != "F" and not all(value is None or value.is_integer() for value in values):
             raise Strange
-        try:
-            self._write(array("f", values))
-        except TypeError:
-            self._write(array("f", [math.nan if value is None else value for value in values]))
+        return [math.nan if value is None else value for value in values] if None in values else values
 
-    def take_binary(self, body: bytes, start: int, end: int, count: int, datatype: str) -> None:
-        """Write the numbers at ``body[start:end]``."""
-        data = memoryview(body)[start:end]
-        values = numbers(datatype, data)
-        if len(values) != count or not self._usual(values):
+    def of_bytes(self, body: bytes, start: int, size: int, count: int, datatype: str) -> Numbers:
+        """Return the numbers of ``size`` bytes; raise Strange where one is out of bounds."""
+        reader = unpacker(FORMATS[datatype], count)
+        if reader.size != size:
             raise Strange
-        self._write(data.cast("f") if datatype == "FP32" else array("f", values))
-
-    def _usual(self, values: list[Any]) -> bool:
-        """Whether all values are within their bounds, or NaN where that is allowed."""
-        low, high = self._low, self._high
+        values = reader.unpack_from(body, start)
         # A NaN that comes first is their minimum, one that comes later is passed over.
-        within = low <= min(values) and max(values) <= high
-        if not within:
-            within = all(low <= value <= high or value != value for value in values)  # noqa: PLR0124 - NaN
-        return within and not (self.required and math.isnan(sum(values)))
+        if not (self._low <= min(values) and max(values) <= self._high):
+            self._check(values)
+        if self.required and math.isnan(sum(values)):
+            raise Strange
+        return values
+
+    def _check(self, values: Sequence[float]) -> None:
+        low, high = self._low, self._high
+        if not all(low <= value <= high or math.isnan(value) for value in values):
+            raise Strange
 
 
 class CategoryColumn(Column):
     """A category feature: its text's slot, 0 where it is missing."""
 
-    def __init__(self, place: int, feature: Feature, layout: Layout, rows: memoryview[float]) -> None:
-        super().__init__(place, feature, layout, rows, 0.0)
+    def __init__(self, place: int, feature: Feature, layout: Layout) -> None:
+        super().__init__(place, feature, layout, 0.0)
         slots = layout.slots.get(place)
         self._slots = slots_of(feature) if slots is None else slots
-        # By the bytes with which a text is sent, its length included; a required text is not empty.
-        known = {
-            text: slot for text, slot in self._slots.items() if text or (text == "" and not self.required)
-        }
-        self._elements = {element(str(text)): slot for text, slot in known.items()}
+        known = {text for text in self._slots if text or not self.required}
+        # By the bytes with which a text is sent, its length included.
+        self._elements = {element(text): self._slots[text] for text in known if text is not None}
 
-    def take(self, values: list[Any], _datatype: str) -> None:
-        """Write decoded JSON, whose vocabulary the decoder has checked."""
-        if self._target is not None:
-            self._write(array("f", [self._slots[value] for value in values]))
+    def of_json(self, values: Sequence[Any], _datatype: str) -> Numbers:
+        """Return the slots of decoded JSON, whose vocabulary the decoder has checked."""
+        return () if self.target is None else map(self._slots.__getitem__, values)
 
-    def take_binary(self, body: bytes, start: int, end: int, count: int, _datatype: str) -> None:
-        """Write the slots of the texts at ``body[start:end]``; raise KeyError where one is not known."""
-        if self._target is None:
+    def of_bytes(self, body: bytes, start: int, size: int, count: int, _datatype: str) -> Numbers:
+        """Return the slots of the texts in ``size`` bytes; whoever reads them meets KeyError at another."""
+        if self.target is None:
             raise Strange
         step = 4 + body[start]
-        if step * count == end - start:
-            found = body[start:end]
-            slots = [self._elements[found[at : at + step]] for at in range(0, end - start, step)]
-        else:
-            slots = self._one_by_one(body, start, end)
+        if step * count == size:  # nearly always: codes are equally long
+            return map(self._elements.__getitem__, splitter(step, count).unpack_from(body, start))
+        slots = self._one_by_one(body, start, start + size)
         if len(slots) != count:
             raise Strange
-        self._write(array("f", slots))
+        return slots
 
     def _one_by_one(self, body: bytes, start: int, end: int) -> list[float]:
         elements, slots = self._elements, []
@@ -120,12 +103,22 @@ class CategoryColumn(Column):
         return slots
 
 
-def columns_of(layout: Layout, rows: memoryview[float]) -> list[NumberColumn | CategoryColumn]:
-    """Return a column for each feature; ``rows`` is the model's memory, float32."""
-    return [
-        (NumberColumn if feature.kind == "number" else CategoryColumn)(place, feature, layout, rows)
-        for place, feature in enumerate(layout.features)
-    ]
+@lru_cache(maxsize=512)
+def unpacker(form: str, count: int) -> struct.Struct:
+    """Return what reads ``count`` numbers."""
+    return struct.Struct(f"<{count}{form}")
+
+
+@lru_cache(maxsize=128)
+def splitter(step: int, count: int) -> struct.Struct:
+    """Return what cuts bytes into ``count`` pieces of ``step``."""
+    return struct.Struct(f"{step}s" * count)
+
+
+def columns_of(layout: Layout) -> list[NumberColumn | CategoryColumn]:
+    """Return a column for each feature."""
+    kinds: dict[str, Callable[..., Any]] = {"number": NumberColumn, "category": CategoryColumn}
+    return [kinds[feature.kind](place, feature, layout) for place, feature in enumerate(layout.features)]
 
 
 def datatype_of(feature: Feature) -> str:

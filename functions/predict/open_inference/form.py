@@ -6,7 +6,9 @@ names what is not.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Sequence
+from itertools import chain, repeat
 from typing import Any
 
 import msgspec
@@ -15,7 +17,7 @@ from ..explain import kind_of, refused
 from ..layout import STRANGE, Layout, Shape, Values
 from ..problem import Problem, too_many
 from .asked import Asked, Tensor, refuse_unsupported
-from .columns import Strange, columns_of, datatype_of, takes
+from .columns import Numbers, Strange, columns_of, datatype_of, takes, unpacker
 from .tensors import FORMATS, TEXT, WHOLE, check_size, count_of, flat, numbers, texts
 
 UNSET = msgspec.UNSET
@@ -29,11 +31,11 @@ class TensorForm:
     """Reads the tensors of one manifest."""
 
     def __init__(self, layout: Layout, rows: memoryview) -> None:
-        self._layout = layout
+        self._layout, self._rows = layout, rows
         self._places = {feature.name: place for place, feature in enumerate(layout.features)}
-        self._columns = columns_of(layout, rows.cast("B").cast("f"))
+        self._columns = columns_of(layout)
         self._required = sum(column.bit for column in self._columns if column.required)
-        self._all = (1 << len(self._columns)) - 1
+        self._model_reads = [(column, column.target) for column in self._columns if column.target is not None]
 
     # ---- the quick way ------------------------------------------------------------------------
 
@@ -43,43 +45,45 @@ class TensorForm:
             return STRANGE
         try:
             return self._fill(asked), "columns"
-        except (ValueError, KeyError, IndexError, TypeError, OverflowError):
+        except (ValueError, KeyError, IndexError, TypeError, OverflowError, struct.error):
             return STRANGE
 
     def _fill(self, asked: Asked) -> int:
-        columns, at, seen = self._columns, asked.start, 0
-        count = self._count(asked.request.inputs)
+        count = int(asked.request.inputs[0].shape[0])
+        if not 0 < count <= self._layout.limits.records:
+            raise Strange
+        # Equally long, each checked for it, so that the rows are one call away.
+        rows = zip(*self._columns_of(asked, count), strict=False)
+        unpacker("f", count * len(self._model_reads)).pack_into(self._rows, 0, *chain.from_iterable(rows))
+        return count
+
+    def _columns_of(self, asked: Asked, count: int) -> list[Numbers]:
+        """Return the columns of the rows in their order. Raises Strange."""
+        columns, body, at, seen = self._columns, asked.body, asked.start, 0
+        found: list[Numbers] = [()] * len(self._model_reads)
         for tensor in asked.request.inputs:
             column, shape = columns[tensor.place], tensor.shape
             if seen & column.bit or shape[0] != count or (len(shape) > 1 and shape[1:] != [1]):
                 raise Strange
             seen |= column.bit
-            size = tensor.parameters.binary_data_size
+            size, data = tensor.parameters.binary_data_size, tensor.data
             if size < 0:
-                if len(tensor.data) != count:
+                if len(data) != count:
                     raise Strange
-                column.take(tensor.data, tensor.datatype)
+                numbers = column.of_json(data, tensor.datatype)
             else:
-                if tensor.data is not UNSET or at + size > len(asked.body):
+                if data is not UNSET or at + size > len(body):
                     raise Strange
-                column.take_binary(asked.body, at, at + size, count, tensor.datatype)
+                numbers = column.of_bytes(body, at, size, count, tensor.datatype)
                 at += size
-        if at != len(asked.body) or self._required & ~seen:
+            if column.target is not None:
+                found[column.target] = numbers
+        if at != len(body) or self._required & ~seen:
             raise Strange
-        if seen != self._all:
-            self._leave_out(seen, count)
-        return count
-
-    def _count(self, inputs: Sequence[Any]) -> int:
-        count = int(inputs[0].shape[0])
-        if not 0 < count <= self._layout.limits.records:
-            raise Strange
-        return count
-
-    def _leave_out(self, seen: int, count: int) -> None:
-        for column in self._columns:
+        for column, target in self._model_reads:
             if not seen & column.bit:
-                column.leave_out(count)
+                found[target] = repeat(column.blank, count)
+        return found
 
     # ---- the careful way ----------------------------------------------------------------------
 
