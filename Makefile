@@ -17,7 +17,7 @@ GROUPS := preprocess training infra local server flights develop
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONUNBUFFERED = 1
 
-.PHONY: setup setup-tuning setup-kserve setup-prometheus demo up down test check lint types unit life bench bench-predict bench-api bench-training bench-preprocessing smoke-aws clean help
+.PHONY: setup setup-tuning setup-kserve setup-prometheus demo up down test check lint types unit life bench bench-predict bench-api bench-edge bench-training bench-preprocessing smoke-aws clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 22
@@ -88,6 +88,10 @@ life: setup setup-tuning
 
 bench: setup ## measure the server against its peers, into docs/benchmarks.md (15 minutes): make bench BUNDLE=folder
 	$(BIN)/python -m benchmarks.servers $(BUNDLE) --publish
+
+bench-edge: setup ## measure what carries the server, its start and its memory, into docs/benchmarks.md: make bench-edge BUNDLE=folder
+	$(BIN)/python -m benchmarks.carriers $(BUNDLE) --publish
+	$(BIN)/python -m benchmarks.edge $(BUNDLE) --publish
 
 bench-api: setup ## measure what a prediction adds to an empty function, into docs/benchmarks.md; needs a released model
 	$(BIN)/python -m benchmarks.api_overhead --publish

@@ -26,6 +26,8 @@ ORDER = (
     "contest",
     "api_overhead",
     "servers",
+    "carriers",
+    "edge",
     "training",
     "training_gpu",
     "preprocessing",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
-from email.utils import formatdate
 from time import perf_counter
 
 from functions.predict.core import HEALTH, MODEL, PREDICT, Core, Reply
@@ -61,7 +60,7 @@ class App:
 
     def tick(self) -> None:
         """Do what every second asks for: set the clock of the answers' ``Date``, publish what was counted."""
-        self.date = f"Date: {formatdate(usegmt=True)}\r\n"
+        self.date = time.strftime("Date: %a, %d %b %Y %H:%M:%S GMT\r\n", time.gmtime())
         self.metrics.publish()
 
     def answer(self, head: Head, body: bytes, *, last: bool) -> bytes:

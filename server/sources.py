@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import io
-import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from functions.predict.bundle import (
     MANIFEST,
@@ -20,6 +20,9 @@ from functions.predict.bundle import (
     read_file,
     read_manifest,
 )
+
+if TYPE_CHECKING:
+    from zipfile import ZipFile
 
 MOST_BYTES = 512 * 1024 * 1024
 """The largest file of a bundle that is read: what a Lambda layer's 250 MB could hold, twice."""
@@ -126,6 +129,8 @@ class Archive:
 
     def reader(self) -> Read:
         """Read the file, and return what reads its members."""
+        import zipfile  # noqa: PLC0415 - a folder does without it
+
         try:
             archive = zipfile.ZipFile(io.BytesIO(self._place.read_bytes()))
         except FileNotFoundError:
@@ -135,7 +140,9 @@ class Archive:
         inner = INNER if INNER + MANIFEST in archive.namelist() else ""
         return lambda name: self._member(archive, inner + name)
 
-    def _member(self, archive: zipfile.ZipFile, name: str) -> bytes:
+    def _member(self, archive: ZipFile, name: str) -> bytes:
+        import zipfile  # noqa: PLC0415
+
         try:
             member = archive.getinfo(name)
             if member.file_size > MOST_BYTES:
@@ -144,7 +151,7 @@ class Archive:
                 return opened.read(member.file_size)
         except KeyError:
             raise FileNotFoundError(name) from None
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        except (EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
             raise BundleError(f"{self.name}: {name}: {error}; fetch the bundle again") from error
 
 

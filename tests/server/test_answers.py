@@ -233,6 +233,27 @@ def test_given_no_model_then_only_readiness_and_predictions_are_refused(empty: A
     assert call(empty, "POST", "/v1/models/boats/predict")[0] == 404
 
 
+def test_given_the_open_protocol_then_it_is_answered_with_the_same_probability(app: App) -> None:
+    tensors = [
+        {
+            "name": name,
+            "shape": [1],
+            "datatype": "BYTES" if isinstance(value, str) else "FP64",
+            "data": [value],
+        }
+        for name, value in PARCEL.items()
+    ]
+
+    status, _, content = call(app, "POST", "/v2/models/parcels/infer", packed({"inputs": tensors}))
+    _, _, expected = call(app, "POST", "/invocations", packed({"records": [PARCEL]}))
+
+    assert status == 200
+    found = {tensor["name"]: tensor["data"] for tensor in json.loads(content)["outputs"]}
+    assert found["probability"] == [json.loads(expected)["predictions"][0]["probability"]]
+    assert call(app, "GET", "/v2/health/ready")[0] == 200
+    assert call(app, "GET", "/v2/models/boats")[0] == 404
+
+
 @pytest.mark.parametrize("sent", ["abc-1", "a.b_c~D", "x" * 128])
 def test_given_a_sane_id_then_it_is_the_requests(app: App, sent: str) -> None:
     body = packed({"records": [PARCEL]})
