@@ -20,7 +20,7 @@ from benchmarks.servers.measure import Found, Plan, measure
 from benchmarks.servers.peer import PEERS, RAW, ROOT, Peer
 from benchmarks.servers.progress import say
 from benchmarks.servers.report import section
-from benchmarks.servers.requests import rows_in
+from benchmarks.servers.rows import known
 
 LOCAL = ROOT / ".millrace" / "local" / "s3"
 BUNDLES = "*/*/*/runs/*/bundle/manifest.json"
@@ -35,9 +35,9 @@ def main() -> None:
     load_core, server_core = cores()
     os.sched_setaffinity(0, {load_core})
     bundle = asked.folder or newest(LOCAL)
-    model, rows = rows_in(bundle)
-    say(f"{bundle}: {model}; servers on core {server_core}, load on core {load_core}")
-    plan = Plan(bundle=bundle, model=model, rows=rows, seconds=asked.seconds, core=server_core)
+    asking = known(bundle)
+    say(f"{bundle}: {asking.model}; servers on core {server_core}, load on core {load_core}")
+    plan = Plan(bundle=bundle, model=asking.model, rows=asking.rows, seconds=asked.seconds, core=server_core)
     found = measure(peers, plan, asked.rounds)
     tell(found, asked)
 

@@ -57,11 +57,12 @@ class Peer:
 
     @property
     def title(self) -> str:
-        """Its name with the version that its requirements pin."""
+        """Its name with the version that its requirements pin; raw ASGI's is its server's."""
         if not self.package:
             return self.name
         pinned = re.search(rf"^{self.package}==(\S+)$", self.requirements.read_text(), re.MULTILINE)
-        return f"{self.name} {pinned[1]}" if pinned else self.name
+        server = ", uvicorn" if self.package == "uvicorn" else ""
+        return f"{self.name}{server} {pinned[1]}" if pinned else self.name
 
     @property
     def environment(self) -> Path:
@@ -107,7 +108,7 @@ MILLRACE_SERVER = Peer(
 RAW = Peer(
     key="raw_asgi",
     package="uvicorn",
-    name="raw ASGI + orjson",
+    name="raw ASGI",
     command=_uvicorn("raw_asgi"),
     json=records_to("/predict"),
     binary=FLOATS,

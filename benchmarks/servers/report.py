@@ -121,7 +121,7 @@ def single(found: Found) -> list[Bar]:
     for case in ONE:
         ratio = cheaper(found, MILLRACE_SERVER, case)
         bars.append(ratio.bar(str(case), Limit("≤", AS_CHEAP)))
-        bars.append(Bar(name=f"{case}: interval's upper end", value=ratio.high, limit=Limit("≤", SURELY)))
+        bars.append(Bar(name=f"{case}: its upper end", value=ratio.high, limit=Limit("≤", SURELY)))
     return bars
 
 
@@ -135,7 +135,7 @@ def many(found: Found) -> list[Bar]:
             for case, to in zip(BINARY_CASES, SOME, strict=True)
         ),
         *(
-            faster(found, RAW, case, to).bar(f"raw ASGI itself: {case}")
+            faster(found, RAW, case, to).bar(f"raw ASGI: {case}")
             for case, to in zip(BINARY_CASES, SOME, strict=True)
         ),
     ]
@@ -191,11 +191,11 @@ median of raw ASGI in the same round.
 The first two columns say what a request costs of the server's CPU time, as a multiple of raw ASGI's; the
 next two how many records it answers for a second of its CPU time, as a multiple of raw ASGI's. CPU time is
 that of all the server's processes, as the kernel counts it, work that nobody asked for included. Memory is
-theirs after the loads, what they share counted once; the start ends with the first right answer.
+theirs after the loads, what they share counted once (PSS); the start ends with the first right answer.
 
 All peers run the same few lines around ONNX Runtime's binding
 ([bundled.py](../benchmarks/servers/peers/bundled.py)) and answer with bare probabilities. Of them only
-FastAPI looks at the types of what it gets; Millrace refuses what breaks the contract, warns of unusual
+FastAPI checks the type of each value; Millrace refuses what breaks the contract, warns of unusual
 values, names every record and counts for `/metrics`. Raw ASGI is uvicorn on uvloop and httptools, with
 orjson and nothing else. KServe and MLServer get one FP32 tensor of rows that the caller has encoded
 (protocol v2), which spares them that work; all others get named features in JSON. "Binary" is [Millrace's

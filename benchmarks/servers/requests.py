@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
-from benchmarks.predict_overhead import encode, full_records, rows_of, session
 from benchmarks.servers.http import post
-from functions.predict.bundle import Bundle, open_bundle
 from functions.predict.request import PROBABILITIES, RECORDS
 
 MANY = 64
@@ -46,10 +42,13 @@ class WrongAnswerError(Exception):
 
 @dataclass(frozen=True)
 class Rows:
-    """The first records of a bundle: as a caller has them, as the model's input, and what it says of them."""
+    """Some records of a bundle: as a caller has them, as the model's input, and what it says of them.
+
+    ``encoded`` is float32 [records, columns]; ``binary`` is the body that Millrace takes.
+    """
 
     records: list[dict[str, Any]]
-    encoded: np.ndarray[Any, np.dtype[np.float32]]
+    encoded: bytes
     probabilities: list[float]
     binary: bytes
 
@@ -90,24 +89,11 @@ class Dialect:
         return Asked(request, self.read, rows.probabilities)
 
 
-def rows_in(folder: Path) -> tuple[str, dict[int, Rows]]:
-    """Return the name of the bundle's model, and its examples as one and as many rows.
-
-    Raises SystemExit where ``folder`` holds no bundle.
-    """
-    bundle = open_bundle(folder)
-    if bundle is None:
-        raise SystemExit(f"{folder} holds no manifest.json: name the folder of a bundle.")
-    return bundle.manifest.workload, {count: _rows(folder, bundle, count) for count in (1, MANY)}
-
-
-def _rows(folder: Path, bundle: Bundle, count: int) -> Rows:
-    records = full_records(bundle, count)
-    encoded = rows_of(bundle, records)
-    graphs = bundle.manifest.graphs
-    graph = session(folder / (graphs.single if count == 1 else graphs.batch))
-    (probabilities,) = graph.run(None, {"rows": encoded})
-    return Rows(records, encoded, probabilities.tolist(), encode(bundle, records))
+def floats(body: bytes) -> list[float]:
+    """Return the little-endian float32 that ``body`` holds. Raises ValueError where it is no whole number."""
+    if len(body) % 4:
+        raise ValueError(f"{len(body)} bytes are no float32")
+    return list(struct.unpack(f"<{len(body) // 4}f", body))
 
 
 def _json(value: object) -> bytes:
@@ -116,8 +102,9 @@ def _json(value: object) -> bytes:
 
 def _tensor(rows: Rows) -> dict[str, object]:
     """The encoded rows as protocol v2 wants them. A float32 needs nine digits to come back as it was."""
-    data = [float(f"{value:.9g}") for value in rows.encoded.ravel().tolist()]
-    return {"name": "rows", "shape": list(rows.encoded.shape), "datatype": "FP32", "data": data}
+    data = [float(f"{value:.9g}") for value in floats(rows.encoded)]
+    shape = [len(rows.records), len(data) // len(rows.records)]
+    return {"name": "rows", "shape": shape, "datatype": "FP32", "data": data}
 
 
 JSON_TYPE = {"Content-Type": "application/json"}
@@ -147,8 +134,8 @@ DATA_FRAME = Dialect(
 )
 FLOATS = Dialect(
     "/rows",
-    lambda rows: rows.encoded.astype("<f4").tobytes(),
-    lambda body: np.frombuffer(body, "<f4").tolist(),
+    lambda rows: rows.encoded,
+    floats,
     {"Content-Type": "application/octet-stream"},
 )
 MILLRACE = Dialect(
@@ -160,6 +147,6 @@ MILLRACE = Dialect(
 MILLRACE_BINARY = Dialect(
     "/v1/models/{model}/predict",
     lambda rows: rows.binary,
-    lambda body: np.frombuffer(body, "<f4").tolist(),
+    floats,
     {"Content-Type": RECORDS, "Accept": PROBABILITIES},
 )

@@ -20,8 +20,8 @@ from benchmarks.servers.requests import (
     Case,
     Rows,
     WrongAnswerError,
-    rows_in,
 )
+from benchmarks.servers.rows import Known, known, work_out
 from tests.functions.tiny_bundle import make_bundle
 
 
@@ -32,7 +32,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def rows(bundle: Path) -> dict[int, Rows]:
-    return rows_in(bundle)[1]
+    return work_out(bundle).rows
 
 
 def sent(asked: Asked) -> Any:
@@ -51,9 +51,10 @@ def test_what_the_peers_share_gives_the_models_own_probabilities(
 
 def test_an_encoded_row_is_what_the_peers_make_of_the_record(bundle: Path, rows: dict[int, Rows]) -> None:
     scorer, some = Scorer(bundle), rows[MANY]
-    assert np.array_equal(scorer.rows(some.records), some.encoded)
+    assert scorer.rows(some.records).tobytes() == some.encoded
     tensor = sent(OPEN_INFERENCE.asked("parcels", some))["inputs"][0]
-    assert np.array_equal(np.array(tensor["data"], np.float32).reshape(tensor["shape"]), some.encoded)
+    assert np.array(tensor["data"], np.float32).reshape(tensor["shape"]).tobytes() == some.encoded
+    assert tensor["shape"] == [MANY, scorer.columns]
 
 
 def test_what_is_missing_or_unknown_is_encoded_as_the_model_wants_it(bundle: Path) -> None:
@@ -114,6 +115,10 @@ def test_every_size_is_asked_with_one_connection_and_with_eight() -> None:
     assert str(JSON_CASES[0]) == "1 record, JSON, 1 connection"
 
 
+def test_what_a_process_of_its_own_works_out_is_the_same(bundle: Path, rows: dict[int, Rows]) -> None:
+    assert known(bundle) == Known("parcels", rows)
+
+
 def test_a_folder_without_a_bundle_is_named(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="name the folder of a bundle"):
-        rows_in(tmp_path)
+        work_out(tmp_path)
