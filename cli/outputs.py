@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
 STACKS = ("registry", "pipeline", "serving", "endpoint", "release", "monitoring")
 """A workload's stacks, in the order in which they are deployed, after the environment's own."""
-WITH_ENDPOINT = ("image", "endpoint")
-"""Stacks that exist only where a SageMaker endpoint answers."""
 
 NAMES = {
     "api_url": ("serving", "ApiUrl"),
@@ -41,9 +39,10 @@ Stack = Mapping[str, Any]
 def stack_names(session: Session) -> dict[str, str]:
     """Give the stacks of this environment and workload: part → name."""
     settings = session.settings
-    names = {part: settings.stack(part) for part in ("foundation", "image")}
+    names = {part: settings.stack(part) for part in ("foundation", "network", "image")}
     names |= {part: settings.stack(session.workload, part) for part in STACKS}
-    left_out = () if settings.has_endpoint else WITH_ENDPOINT
+    left_out = {"image", "endpoint"} if not settings.has_endpoint else set()
+    left_out |= {"network"} if not settings.network.vpc else set()
     return {part: name for part, name in names.items() if part not in left_out}
 
 

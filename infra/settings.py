@@ -137,6 +137,14 @@ class Endpoint:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Network:
+    """Where jobs and endpoints run: in AWS's own network, or in a private one of the environment's."""
+
+    vpc: bool = False
+    """A network of two private subnets without a way to the internet; its endpoints are paid by the hour."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Alarms:
     """What the operators are told about, and where."""
 
@@ -166,6 +174,7 @@ class Settings:
     packaging: Packaging = field(default_factory=Packaging)
     serving: Serving = field(default_factory=Serving)
     endpoint: Endpoint = field(default_factory=Endpoint)
+    network: Network = field(default_factory=Network)
     alarms: Alarms = field(default_factory=Alarms)
 
     @property
@@ -340,6 +349,12 @@ def _platform_bounds(settings: Settings) -> tuple[Bound, ...]:
         ),
         ("port", port is None or 1024 <= port < 65536, "out of range", "Take 1024 to 65535."),
         ("log_days", settings.log_days in LOG_DAYS, "no such retention period", f"Take one of {LOG_DAYS}."),
+        (
+            "network.vpc",
+            not (settings.local and settings.network.vpc),
+            "the laptop has no network to make one in",
+            "Leave the key out, and ask for it on AWS.",
+        ),
         ("glue.workers", settings.glue.workers >= 2, "too few", "Glue needs at least 2."),
         ("training.instances", settings.training.instances >= 1, "too few", "Take 1 or more."),
     )

@@ -16,6 +16,7 @@ from infra.stacks.endpoint import Endpoint
 from infra.stacks.foundation import Foundation
 from infra.stacks.image import Image
 from infra.stacks.monitoring import Monitoring
+from infra.stacks.network import Network
 from infra.stacks.pipeline import Pipeline
 from infra.stacks.registry import Registry
 from infra.stacks.release import Release
@@ -44,8 +45,20 @@ class Environment:
     def __init__(self, app: Construct, settings: Settings, function_code: FunctionCode) -> None:
         self.app, self.settings, self.function_code = app, settings, function_code
         self.foundation = Foundation(app, settings.stack("foundation"), settings, **self._stack())
+        self.network = self._build_network() if settings.network.vpc else None
         self.image = self._build_image() if settings.has_endpoint else None
         self.workloads = {name: self._build_workload(name) for name in settings.workloads}
+
+    def _build_network(self) -> Network:
+        network = Network(
+            self.app,
+            self.settings.stack("network"),
+            self.settings,
+            property_injectors=self.foundation.defaults,
+            **self._stack(),
+        )
+        network.add_stack_dependency(self.foundation)
+        return network
 
     def _build_image(self) -> Image:
         image = Image(
@@ -74,7 +87,7 @@ class Environment:
         common["foundation"] = foundation
         monitoring = Monitoring(self.app, stack("monitoring"), **common)
         common["registry"] = registry
-        pipeline = Pipeline(self.app, stack("pipeline"), **common)
+        pipeline = Pipeline(self.app, stack("pipeline"), network=self.network, **common)
         serving = Serving(self.app, stack("serving"), code=code, **common)
         endpoint = self._build_endpoint(stack("endpoint"), common)
         release = Release(
@@ -103,7 +116,14 @@ class Environment:
         if self.image is None:
             return None
         known = {key: value for key, value in common.items() if key != "registry"}
-        endpoint = Endpoint(self.app, name, image=self.image, function_code=self.function_code, **known)
+        endpoint = Endpoint(
+            self.app,
+            name,
+            image=self.image,
+            network=self.network,
+            function_code=self.function_code,
+            **known,
+        )
         # Of the image it knows the name alone, which CDK cannot see.
         endpoint.add_stack_dependency(self.image)
         return endpoint

@@ -28,6 +28,7 @@ from infra.constructs.function import Function
 from infra.settings import Settings
 from infra.stacks.foundation import Foundation
 from infra.stacks.image import Image
+from infra.stacks.network import Network
 
 PART = "endpoint"
 VARIANT = "live"
@@ -61,6 +62,7 @@ class Endpoint(cdk.Stack):
         *,
         foundation: Foundation,
         image: Image,
+        network: Network | None = None,
         function_code: Callable[[str, Settings], lambda_.Code],
         **kwargs: Any,
     ) -> None:
@@ -70,7 +72,8 @@ class Endpoint(cdk.Stack):
         self.name, self.variant = settings.name(workload), VARIANT
         self.parameter_name = settings.parameter(workload, "endpoint")
         self.volume_key = foundation.keys.models.key_arn
-        self.vpc_config: dict[str, list[str]] | None = None
+        self.network = network
+        self.vpc_config = network.config(network.models) if network else None
         self.log = logs.LogGroup(self, "Log", log_group_name=f"/aws/sagemaker/Endpoints/{self.name}")
         self.execution_role = self._build_execution_role()
         self.alarm_names: list[str] = []
@@ -118,6 +121,8 @@ class Endpoint(cdk.Stack):
         access.allow_logs(role, self.log)
         # SageMaker makes sure of the group itself before it writes there.
         access.allow(role, ("logs:CreateLogGroup", "logs:DescribeLogStreams"), self.log.log_group_arn)
+        if self.network:
+            self.network.let_sagemaker(role, self.network.models)
         return role
 
     def _let_image(self, role: iam.Role) -> None:

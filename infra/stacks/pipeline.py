@@ -18,6 +18,7 @@ from infra.constructs.acknowledge import acknowledge_resource
 from infra.constructs.machine import Machine
 from infra.settings import Settings
 from infra.stacks.foundation import Foundation
+from infra.stacks.network import Network
 from infra.stacks.registry import Registry
 
 MINUTE = 60
@@ -39,11 +40,12 @@ class Pipeline(cdk.Stack):
         *,
         foundation: Foundation,
         registry: Registry,
+        network: Network | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(scope, id, **kwargs)
         self.settings, self.workload = settings, workload
-        self.foundation, self.registry = foundation, registry
+        self.foundation, self.registry, self.network = foundation, registry, network
         self.runs = f"{workload}/runs"
         self.image_account = self._find_image_account()
         self.database = self._build_database()
@@ -55,8 +57,8 @@ class Pipeline(cdk.Stack):
             self,
             "Train",
             name=settings.name(workload, "train"),
-            definition=machines.definition("train"),
-            substitutions=self._substitutions(),
+            definition=machines.definition("train", network=network is not None),
+            substitutions=self._substitutions() | self._places(),
         )
         self.machine = train.machine
         self._let_machine(train.role)
@@ -111,6 +113,9 @@ class Pipeline(cdk.Stack):
             max_retries=0,
             execution_property=glue.CfnJob.ExecutionPropertyProperty(max_concurrent_runs=1),
             security_configuration=self._build_security_configuration().ref,
+            connections=glue.CfnJob.ConnectionsListProperty(connections=[self.network.connection])
+            if self.network
+            else None,
         )
 
     def _build_security_configuration(self) -> glue.CfnSecurityConfiguration:
@@ -145,6 +150,8 @@ class Pipeline(cdk.Stack):
         self._let_glue_logs(role, log_prefix)
         access.allow_metrics(role, "Glue")
         self._let_catalog(role)
+        if self.network:
+            self.network.let_glue(role)
         return role
 
     def _let_lake(self, role: iam.Role) -> None:
@@ -208,6 +215,8 @@ class Pipeline(cdk.Stack):
         self._let_sagemaker_logs(role, log_group)
         self._let_image(role)
         access.allow_metrics(role, log_group)
+        if self.network:
+            self.network.let_sagemaker(role, self.network.jobs)
         return role
 
     def _let_sagemaker_logs(self, role: iam.Role, name: str) -> None:
@@ -273,6 +282,13 @@ class Pipeline(cdk.Stack):
             "AutoApprove": "true" if self.settings.approval == "automatic" else "false",
             "TopicArn": self.foundation.topic.topic_arn,
         }
+
+    def _places(self) -> dict[str, str]:
+        """Where the jobs run, in an environment with a network of its own."""
+        if self.network is None:
+            return {}
+        first, second = self.network.subnets
+        return {"SubnetA": first, "SubnetB": second, "SecurityGroup": self.network.jobs}
 
     def _volume_key(self, instance: str) -> str:
         return self.foundation.keys.models.key_arn if images.takes_volume_key(instance) else ""

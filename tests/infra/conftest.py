@@ -74,7 +74,8 @@ def settings_of(env: str) -> Settings:
     if env != FULL:
         return settings_module.load(env)
     dev = settings_module.load("dev")
-    return replace(dev, serving=replace(dev.serving, targets=("lambda", "endpoint")))
+    serving = replace(dev.serving, targets=("lambda", "endpoint"))
+    return replace(dev, serving=serving, network=settings_module.Network(vpc=True))
 
 
 @pytest.fixture(scope="session")

@@ -64,7 +64,7 @@ def test_given_the_catalog_then_the_stack_owns_the_database_and_no_table(pipelin
 
 def test_given_the_machine_then_every_placeholder_is_filled_and_no_other(each: Synthesis) -> None:
     filled = machine(each.template("flights", "pipeline"))["DefinitionSubstitutions"]
-    assert set(filled) == set(machines.placeholders("train"))
+    assert set(filled) == set(machines.placeholders("train", network=each.settings.network.vpc))
 
 
 def test_given_the_machine_then_its_definition_is_the_one_in_the_file(pipeline: Template) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 import pytest
 
-from infra.machines import machine, placeholders
+from infra.machines import definition, machine, placeholders
 
+from . import interpreter
 from .interpreter import Handler, Run, ServiceError, execute
 
 MODELS, LAKE, KEY = "millrace-models", "millrace-lake", "arn:aws:kms:us-east-1:000000000000:key/abc"
@@ -91,6 +93,23 @@ def failing(error: str, cause: str) -> Handler:
 
 def test_values_fill_every_placeholder() -> None:
     assert set(VALUES) == placeholders("train")
+
+
+def test_given_a_network_then_both_jobs_run_in_it_and_else_nothing_names_one(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without = services.run()
+    assert not [call for call in without.calls if "VpcConfig" in json.dumps(call[2])]
+
+    places = {"SubnetA": "subnet-1", "SubnetB": "subnet-2", "SecurityGroup": "sg-1"}
+    assert set(VALUES | places) == placeholders("train", network=True)
+    monkeypatch.setattr(interpreter, "definition", partial(definition, network=True))
+    run = services.run(**places)
+    assert run.status == "SUCCEEDED", run.cause
+    wanted = {"Subnets": ["subnet-1", "subnet-2"], "SecurityGroupIds": ["sg-1"]}
+    assert run.arguments("Train")["VpcConfig"] == wanted
+    assert run.arguments("Package")["NetworkConfig"]["VpcConfig"] == wanted
+    assert run.problems == []
 
 
 def test_given_all_goes_well_then_the_package_is_registered_and_approved(services: Services) -> None:
