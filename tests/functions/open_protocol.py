@@ -42,6 +42,8 @@ def packed(datatype: str, values: Sequence[Any]) -> bytes:
     if datatype == "BYTES":
         texts = [(value or "").encode() for value in values]
         return b"".join(struct.pack("<I", len(text)) + text for text in texts)
+    if datatype not in CODES:
+        return bytes(len(values))  # of a datatype that does not exist
     return struct.pack(f"<{len(values)}{CODES[datatype]}", *values)
 
 

@@ -207,6 +207,43 @@ def test_given_any_values_then_bytes_json_and_the_apis_own_route_agree(
             ]
 
 
+whole = st.integers(0, 60)
+known = st.sampled_from(["north", "south"])
+
+
+@given(
+    st.lists(
+        st.fixed_dictionaries({"depot": known, "distance": whole, "weight": whole, "colour": texts}),
+        min_size=1,
+        max_size=6,
+    ),
+    st.sampled_from(["FP32", "FP64", "FP16", "INT64", "UINT8"]),
+    st.sampled_from([as_bytes, in_json]),
+)
+def test_given_what_is_taken_quickly_then_the_careful_way_makes_the_same_rows_of_it(
+    service: Service, each: list[Record], number: str, write: Any
+) -> None:
+    inferring, predictor = service._core.open_inference._infer, service._predictor
+    assert inferring
+    assert predictor
+    inputs = [
+        one | {"data": list(map(int, one["data"]))} if one["datatype"] in {"INT64", "UINT8"} else one
+        for one in tensors(each, number)
+        if one["name"] != "colour" or write is in_json
+    ]
+    body, headers = write(*inputs)
+    asked = inferring._reader.read({name.lower(): value for name, value in headers.items()}, body)
+    rows, size = predictor._model.rows, predictor._layout.row.size * len(each)
+    rows[:size] = b"\xff" * size
+
+    assert inferring._form.ordinary(asked) == (len(each), "columns")
+    quickly = bytes(rows[:size])
+    records, _ = inferring._form.values(asked)
+    predictor._layout.fill(rows, records)
+
+    assert bytes(rows[:size]) == quickly
+
+
 @pytest.mark.parametrize("write", [as_bytes, in_json], ids=["bytes", "json"])
 def test_given_ordinary_tensors_then_the_careful_way_is_not_taken(
     service: Service, monkeypatch: pytest.MonkeyPatch, write: Any
@@ -375,9 +412,6 @@ BOTH = (DEPOT, DISTANCE)
 def test_given_a_flawed_request_then_the_error_names_what_is_wrong(
     service: Service, write: Any, inputs: Sequence[dict[str, Any]], more: dict[str, Any], said: str
 ) -> None:
-    if write is as_bytes and any(each["datatype"] == "FP8" for each in inputs):
-        pytest.skip("there are no bytes of a datatype that does not exist")
-
     answer = ask(service, *write(*inputs, **more))
 
     assert answer.status == 400
@@ -551,3 +585,57 @@ def test_given_an_inference_then_it_is_counted_as_a_prediction_is(
 
     (line,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert (line["route"], line["status"], line["Records"], line["Warnings"]) == (INFER, 200, 5, 2)
+
+
+# ---- anything at all ----------------------------------------------------------------------------
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+any_tensor = st.fixed_dictionaries(
+    {
+        "name": st.sampled_from([*(feature.name for feature in PARCELS), "rows", "speed"]),
+        "datatype": st.sampled_from(["FP32", "FP64", "FP16", "INT8", "UINT64", "BOOL", "BYTES", "BF16"]),
+        "shape": st.lists(st.integers(-1, 6) | st.just(10**30), max_size=3),
+    },
+    optional={
+        "data": anything | st.lists(st.floats() | st.integers() | st.booleans() | st.text(), max_size=6),
+        "parameters": st.dictionaries(st.just("binary_data_size"), st.integers(-2, 40)) | anything,
+    },
+)
+
+
+def answered_or_refused(service: Service, body: bytes, headers: dict[str, str]) -> None:
+    answer = ask(service, body, headers)
+    assert answer.status in {200, 400, 413}
+    assert answer.status == 200 or answer.error
+
+
+@given(st.lists(any_tensor, max_size=4) | anything, st.binary(max_size=40))
+def test_given_any_tensors_then_they_are_answered_or_refused(
+    service: Service, inputs: Any, blob: bytes
+) -> None:
+    head = json.dumps({"inputs": inputs}).encode()
+
+    answered_or_refused(service, head + blob, {"Inference-Header-Content-Length": str(len(head))})
+
+
+@given(st.data())
+def test_given_a_request_with_any_bytes_changed_then_it_is_answered_or_refused(
+    service: Service, data: st.DataObject
+) -> None:
+    body, headers = as_bytes(*tensors(STRANGE), outputs=[{"name": "probability"}])
+    changed = bytearray(body)
+    for place in data.draw(st.lists(st.integers(0, len(body) - 1), min_size=1, max_size=4)):
+        changed[place] = data.draw(st.integers(0, 255))
+
+    answered_or_refused(service, bytes(changed), headers)
+
+
+@given(st.binary(max_size=60), st.text(max_size=6))
+def test_given_any_body_and_length_then_it_is_refused_or_answered(
+    service: Service, body: bytes, length: str
+) -> None:
+    answered_or_refused(service, body, {"Inference-Header-Content-Length": length})
