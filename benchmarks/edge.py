@@ -26,9 +26,9 @@ from benchmarks.servers.__main__ import cores
 from benchmarks.servers.http import post
 from benchmarks.servers.load import drive, once
 from benchmarks.servers.peer import MILLRACE_SERVER
-from benchmarks.servers.processes import memory
 from benchmarks.servers.progress import say
-from benchmarks.servers.requests import JSON_TYPE, Rows, rows_in
+from benchmarks.servers.requests import JSON_TYPE, Asked
+from benchmarks.servers.rows import known
 from benchmarks.servers.running import running
 from functions.predict.bundle import open_bundle
 from functions.predict.request import RECORDS
@@ -41,11 +41,10 @@ _RESIDENT = re.compile(r"^VmRSS:\s+(\d+) kB$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Round:
-    """One life of the process: ``start`` in seconds, memory in MB, what others share counted in and not."""
+    """One life of the process: ``start`` in seconds, ``resident`` memory in MB, what others share included."""
 
     start: float
     resident: float
-    own: float
 
 
 def main() -> None:
@@ -55,11 +54,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--publish", action="store_true", help="write docs/benchmarks.md too")
     asked = parser.parse_args()
-    model, rows = rows_in(asked.folder)
+    asking = known(asked.folder)
+    first = MILLRACE_SERVER.json.asked(asking.model, asking.rows[1])
     load_core, server_core = cores()
     os.sched_setaffinity(0, {load_core})
     requests = every_form(asked.folder)
-    found = [live(asked.folder, model, rows[1], requests, server_core) for _ in range(asked.rounds)]
+    found = [live(asked.folder, asking.model, first, requests, server_core) for _ in range(asked.rounds)]
     made = section(found)
     for row in (made.header, *made.rows):
         sys.stdout.write("  ".join(cell.rjust(24) for cell in row) + "\n")
@@ -85,16 +85,15 @@ def every_form(folder: Path) -> list[bytes]:
     return made
 
 
-def live(folder: Path, model: str, row: Rows, requests: Sequence[bytes], core: int) -> Round:
+def live(folder: Path, model: str, first: Asked, requests: Sequence[bytes], core: int) -> Round:
     """Start a process, have it answer, and read what it holds."""
-    first = MILLRACE_SERVER.json.asked(model, row)
     with running(MILLRACE_SERVER, folder, model, first, core) as server:
         drive(server.port, first.request, 8, LOAD_SECONDS)
         for request in requests:
             once(server.port, request)
         status = Path(f"/proc/{server.pid}/status").read_text()
         resident = int(_RESIDENT.findall(status)[0]) * 1024 / 1e6
-        found = Round(server.started, resident, memory(server.pid) / 1e6)
+        found = Round(server.started, resident)
     say(f"first answer after {found.start:.2f} s; {found.resident:.0f} MB")
     return found
 
@@ -103,7 +102,6 @@ def section(found: Sequence[Round]) -> Section:
     """Return the section of the page."""
     start = spread([each.start for each in found])
     resident = spread([each.resident for each in found])
-    own = spread([each.own for each in found])
     return Section(
         key="edge",
         title="One process at the edge",
@@ -128,12 +126,6 @@ def section(found: Sequence[Round]) -> Section:
                 f"{resident.median:.0f} MB",
                 f"{resident.low:.0f}–{resident.high:.0f} MB",
                 "≤ 120 MB",
-            ),
-            (
-                "memory, what is shared counted once (PSS)",
-                f"{own.median:.0f} MB",
-                f"{own.low:.0f}–{own.high:.0f} MB",
-                "",
             ),
         ),
         charts=(

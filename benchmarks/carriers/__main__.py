@@ -21,7 +21,8 @@ from benchmarks.servers.install import install
 from benchmarks.servers.measure import Plan, Sample, turn
 from benchmarks.servers.peer import MILLRACE_SERVER, Peer
 from benchmarks.servers.progress import say
-from benchmarks.servers.requests import JSON_CASES, Case, Dialect, rows_in
+from benchmarks.servers.requests import JSON_CASES, Case, Dialect
+from benchmarks.servers.rows import known
 from functions.predict.bundle import Bundle, open_bundle
 
 HERE = Path(__file__).parent
@@ -101,8 +102,10 @@ def main() -> None:
         raise SystemExit(f"{asked.folder} holds no manifest.json: name the folder of a bundle.")
     load_core, server_core = cores()
     os.sched_setaffinity(0, {load_core})
-    model, rows = rows_in(asked.folder)
-    plan = Plan(bundle=asked.folder, model=model, rows=rows, seconds=asked.seconds, core=server_core)
+    asking = known(asked.folder)
+    plan = Plan(
+        bundle=asked.folder, model=asking.model, rows=asking.rows, seconds=asked.seconds, core=server_core
+    )
     made = section(rounds(plan, asked.rounds), measure(bundle), bundle)
     for row in (made.header, *made.rows):
         sys.stdout.write("  ".join(cell.rjust(24) for cell in row) + "\n")
