@@ -442,6 +442,9 @@ def test_given_a_flawed_request_then_the_error_names_what_is_wrong(
             "`shared_memory_region` is not supported",
         ),
         (b"[" * 100_000, "nested too deep"),
+        (rb'{"id": "\ud800", "inputs": []}', "half a surrogate pair"),
+        (rb'{"inputs": [{"name": "\ud800", "shape": [1], "datatype": "BYTES"}]}', "half a surrogate pair"),
+        (b'{"inputs": [], "id": ' + b"9" * 5000 + b"}", "a number too long"),
     ],
 )
 def test_given_a_body_that_is_no_request_then_the_error_says_where(

@@ -174,20 +174,27 @@ def _tensor_type(place: int, feature: Feature) -> type[msgspec.Struct]:
 def loosely(head: bytes) -> Inference:
     """Read a request with inputs of any kind; NaN stands for a missing number. Raises Problem 400."""
     try:
+        return msgspec.convert(_document(head), Inference)
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise Problem(400, f"the request is none of this protocol: {error}") from None
+
+
+def _document(head: bytes) -> Any:
+    try:
         document = json.loads(head.decode())
+        if b"\\u" in head:
+            json.dumps(document, ensure_ascii=False).encode()
     except UnicodeDecodeError as error:
         raise Problem(400, f"the request is not UTF-8 text: byte {error.start} is at fault") from None
+    except UnicodeEncodeError:
+        raise Problem(400, "the request holds half a surrogate pair, which is not text") from None
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise Problem(400, f"the request is not JSON: {error.msg}, {where}") from None
     except (ValueError, RecursionError):
-        raise Problem(
-            400, "the request is not JSON that can be read: a number too long, or nested too deep"
-        ) from None
-    try:
-        return msgspec.convert(document, Inference)
-    except (msgspec.ValidationError, RecursionError) as error:
-        raise Problem(400, f"the request is none of this protocol: {error}") from None
+        unreadable = "a number too long, or nested too deep"
+        raise Problem(400, f"the request is not JSON that can be read: {unreadable}") from None
+    return document
 
 
 def _header_length(declared: str, body: bytes) -> int:
