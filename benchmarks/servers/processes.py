@@ -30,6 +30,12 @@ class Process:
     own: float
     ended: float
     started: int
+    dead: bool = False
+    """Whether it has ended and only waits for its parent to take notice."""
+
+    def lives_on(self, before: Process) -> bool:
+        """Whether it is alive and what ``before`` was, not a later process of the same id."""
+        return not self.dead and self.started == before.started
 
 
 def parse(line: str) -> Process:
@@ -43,6 +49,7 @@ def parse(line: str) -> Process:
         own=user + system,
         ended=ended_user + ended_system,
         started=int(fields[19]),
+        dead=fields[0] == "Z",
     )
 
 

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -22,7 +23,7 @@ from benchmarks.servers.processes import Process
 from benchmarks.servers.progress import say
 from benchmarks.servers.requests import Asked
 
-TO_START, TO_END = 60.0, 4.0
+TO_START, TO_END = 90.0, 4.0
 """Seconds that a peer may take until its first answer, and to end once it is told to."""
 PAUSE = 0.005
 _OUR_FAULT = (400, 405, 415, 422)
@@ -45,22 +46,22 @@ def running(peer: Peer, bundle: Path, model: str, asked: Asked, core: int) -> It
     peer.scratch.mkdir(parents=True, exist_ok=True)
     names = _names(peer, bundle, model)
     log = peer.scratch / "server.log"
-    began = time.monotonic()
-    with log.open("w") as output:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary, log.open("w") as output:
+        began = time.monotonic()
         process = subprocess.Popen(
             [word.format_map(names) for word in peer.command],
             cwd=ROOT,
-            env=_environment(peer, names),
+            env={**_environment(peer, names), "TMPDIR": temporary},
             stdout=output,
             stderr=output,
             preexec_fn=_settle(core),  # noqa: PLW1509 - this process has one thread
         )
-    try:
-        port = int(names["port"])
-        _wait(peer, process, port, asked, log)
-        yield Running(pid=process.pid, port=port, started=time.monotonic() - began)
-    finally:
-        _end(process)
+        try:
+            port = int(names["port"])
+            _wait(peer, process, port, asked, log)
+            yield Running(pid=process.pid, port=port, started=time.monotonic() - began)
+        finally:
+            _end(process)
 
 
 def prepare(peer: Peer, bundle: Path, model: str) -> None:
@@ -85,11 +86,10 @@ def _names(peer: Peer, bundle: Path, model: str) -> dict[str, str]:
 
 
 def _environment(peer: Peer, names: Mapping[str, str]) -> dict[str, str]:
-    """What the peer finds in its environment: little of ours, its own programs first."""
-    ours = {name: os.environ[name] for name in ("LANG", "TMPDIR") if name in os.environ}
+    """What the peer finds in its environment: nothing of ours, its own programs first."""
     own = {name: value.format_map(names) for name, value in peer.variables.items()}
     return {
-        **ours,
+        "LANG": "C.UTF-8",
         "HOME": names["folder"],  # what they write there should not outlive .millrace
         "PATH": f"{names['bin']}:/usr/local/bin:/usr/bin:/bin",
         "PYTHONPATH": str(ROOT),
@@ -156,9 +156,12 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     for one in _left(family):
         with suppress(ProcessLookupError):
             os.kill(one.pid, signal.SIGKILL)
+    deadline = time.monotonic() + TO_END
+    while _left(family) and time.monotonic() < deadline:
+        time.sleep(PAUSE)
 
 
 def _left(family: list[Process]) -> list[Process]:
     """Return those of ``family`` that live on; a process of the same id that started later is another."""
     now = processes.processes()
-    return [one for one in family if one.pid in now and now[one.pid].started == one.started]
+    return [one for one in family if one.pid in now and now[one.pid].lives_on(one)]

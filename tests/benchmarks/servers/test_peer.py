@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -140,17 +139,7 @@ def test_a_peer_runs_on_its_core_until_it_is_no_longer_needed_and_leaves_nobody_
         assert len(family) == 2
         assert all(os.sched_getaffinity(pid) == {core} for pid in family)
         assert server.started > 0
-    assert not set(family) & _alive(processes())
-
-
-def _alive(found: Mapping[int, object]) -> set[int]:
-    """Ids of processes that have not merely been left unburied."""
-    return {pid for pid in found if ") Z " not in _stat(pid)}
-
-
-def _stat(pid: int) -> str:
-    file = Path(f"/proc/{pid}/stat")
-    return file.read_text() if file.exists() else ") Z "
+    assert not [pid for pid, process in processes().items() if pid in family and not process.dead]
 
 
 def test_a_peer_that_ends_at_once_says_why(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ class Predictor:
 
 def main() -> None:
     """Serve until told to stop."""
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, _temp_dir=os.environ["TMPDIR"])
     serve.start(
         http_options={"host": "127.0.0.1", "port": int(os.environ["PORT"])},
         logging_config={"enable_access_log": False},
