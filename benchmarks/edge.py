@@ -41,7 +41,7 @@ _RESIDENT = re.compile(r"^VmRSS:\s+(\d+) kB$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Round:
-    """One life of the process: ``start`` in seconds, ``resident`` memory in MB, what others share included."""
+    """One life of the process: ``start`` in seconds, ``resident`` memory in MB, with what others share."""
 
     start: float
     resident: float

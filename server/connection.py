@@ -18,6 +18,8 @@ HEAD_BYTES = 16 * 1024
 REQUEST_SECONDS = 30.0
 """The longest a request may take to arrive, and an answer to be fetched."""
 IDLE_SECONDS = 75.0
+PIECE_BYTES = 16 * 1024
+"""How much of a body in chunks is looked at in one go."""
 LINGER_BYTES = 8 * 1024 * 1024
 """What is still read, and thrown away, of a caller who was refused: else he would see a reset, not why."""
 
@@ -40,11 +42,11 @@ class Desk(Protocol):
 
 
 class Connections(set["Connection"]):
-    """All that are open. ``ending``: no further request is waited for."""
+    """All that are open, ``most`` at a time. ``ending``: no further request is waited for."""
 
-    def __init__(self, desk: Desk, now: Callable[[], float]) -> None:
+    def __init__(self, desk: Desk, now: Callable[[], float], most: int = 1000) -> None:
         super().__init__()
-        self.desk, self.now, self.ending = desk, now, False
+        self.desk, self.now, self.most, self.ending = desk, now, most, False
 
     def sweep(self) -> None:
         """End those that are too slow, or silent for too long."""
@@ -71,6 +73,8 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport = transport  # type: ignore[assignment]
+        if len(self._all) >= self._all.most:
+            self._refuse(Refusal(503, f"There are {self._all.most} connections already; try again."))
         self._all.add(self)
 
     def connection_lost(self, _: Exception | None) -> None:
@@ -88,10 +92,8 @@ class Connection(asyncio.Protocol):
         self._full = False
         self._since = self._now()
         self._transport.resume_reading()
-        if self._rest and not self._chunks:
-            data = bytes(self._rest)
-            self._rest.clear()
-            self._take(data)
+        if self._rest:
+            self._take_rest()
 
     def eof_received(self) -> bool:
         """End: nothing more comes, and every whole request has been answered."""
@@ -101,17 +103,19 @@ class Connection(asyncio.Protocol):
         """Answer every request that ``data`` completes."""
         if self._refused:
             self._linger(data)
-        elif self._chunks:
-            self._feed(self._chunks, data)
         elif self._rest:
             self._rest += data
             if len(self._rest) >= self._need and not self._full:
-                data = bytes(self._rest)
-                self._rest.clear()
-                self._take(data)
+                self._take_rest()
         else:
-            self._since = self._now()
+            if self._chunks is None:
+                self._since = self._now()
             self._take(data)
+
+    def _take_rest(self) -> None:
+        data = bytes(self._rest)
+        self._rest.clear()
+        self._take(data)
 
     @property
     def busy(self) -> bool:
@@ -148,7 +152,7 @@ class Connection(asyncio.Protocol):
         return bool(watch.poll(0))
 
     def _take(self, data: bytes) -> None:
-        """Answer the requests in ``data``, which begins with one; keep what is left."""
+        """Answer the requests in ``data``, the first of which may have begun before; keep what is left."""
         try:
             at = 0
             while at < len(data) and not self._full and not self._transport.is_closing():
@@ -163,6 +167,8 @@ class Connection(asyncio.Protocol):
 
     def _one(self, data: bytes, at: int) -> int:
         """Answer the request at ``at`` and return where the next begins; -1 where it has not all come."""
+        if self._chunks and self._head:
+            return self._feed(self._chunks, self._head, data, at)
         while data.startswith(LINE, at):  # a blank line before a request (RFC 9112, section 2.2)
             at += 2
         end = data.find(END, at, at + HEAD_BYTES)
@@ -172,7 +178,7 @@ class Connection(asyncio.Protocol):
             return self._keep(data[at:], 0)
         head = self._head_of(data[at : end + 4])
         if head.chunked:
-            return self._begin_chunks(head, data[end + 4 :])
+            return self._begin_chunks(head, data, end + 4)
         stop = end + 4 + head.length
         if stop > len(data):
             self._await_body(head)
@@ -198,27 +204,24 @@ class Connection(asyncio.Protocol):
             self._continued = True
             self._transport.write(CONTINUE)
 
-    def _begin_chunks(self, head: Head, data: bytes) -> int:
+    def _begin_chunks(self, head: Head, data: bytes, at: int) -> int:
         self._chunks = Chunks(self._desk.most_bytes)
-        if head.expects and not data:
+        if head.expects and at == len(data):
             self._transport.write(CONTINUE)
-        self._feed(self._chunks, data)
-        return -1
+        return self._feed(self._chunks, head, data, at)
 
-    def _feed(self, chunks: Chunks, data: bytes) -> None:
-        try:
-            rest = chunks.feed(data)
-        except Refusal as refusal:
-            self._refuse(refusal)
-            return
-        if rest is None or self._head is None:
-            return
-        self._chunks = None
-        self._answer(self._head, bytes(chunks.body), more=bool(rest))
-        if rest and self._full:
-            self._keep(rest, 0)
-        elif rest:
-            self._take(rest)
+    def _feed(self, chunks: Chunks, head: Head, data: bytes, at: int) -> int:
+        """Read a body in chunks from ``at`` on; answer and return as ``_one`` does."""
+        while at < len(data):
+            piece = data[at : at + PIECE_BYTES]
+            at += len(piece)
+            rest = chunks.feed(piece)
+            if rest is not None:
+                self._chunks = None
+                at -= len(rest)
+                self._answer(head, bytes(chunks.body), more=at < len(data))
+                return at
+        return -1
 
     def _answer(self, head: Head, body: bytes, *, more: bool) -> None:
         last = not head.keep_alive or (self._all.ending and not more)

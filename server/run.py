@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import signal
 import socket
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import uvloop
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from .workers import Share
 
 BACKLOG = 1024
+MOST_CONNECTIONS = 10_000
+SPARE_FILES = 64
 SETTLE_SECONDS = 0.25
 """How long after the signal to end idle callers are kept: who sends meanwhile is told that it ends."""
 GRACE_SECONDS = 20.0
@@ -101,6 +104,12 @@ def serve(settings: Settings, log: Log, ready: Ready | None = None, share: Share
     uvloop.run(Process(settings, app, watch, log, share).run(opened))
 
 
+def most_connections() -> int:
+    """Return how many connections may be open: what the system allows, less what the process itself needs."""
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return min(max(allowed - SPARE_FILES, 1), MOST_CONNECTIONS)
+
+
 def tell(log: Log, message: str, core: Core, **more: str | int) -> None:
     """Say what is served from now on."""
     version = core.bundle.manifest.version if core.bundle else None
@@ -119,7 +128,8 @@ class Process:
         loop = asyncio.get_running_loop()
         for each in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(each, self._told.set)
-        connections = Connections(self._app, loop.time)
+        loop.set_exception_handler(self._fail)
+        connections = Connections(self._app, loop.time, most_connections())
         server = await loop.create_server(lambda: Connection(connections), sock=opened)
         ticks = asyncio.create_task(self._tick(connections))
         if self._settings.poll_seconds:
@@ -130,6 +140,11 @@ class Process:
         await end(server, opened, connections, self._log)
         ticks.cancel()
         self._log.info("ended")
+
+    def _fail(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Write what went wrong outside of a request's answer; its connection ends."""
+        error = context.get("exception")
+        self._log.failure("", "connection", error or RuntimeError())
 
     def _take_soon(self, loop: asyncio.AbstractEventLoop, core: Core) -> None:
         loop.call_soon_threadsafe(self._take, core)

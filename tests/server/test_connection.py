@@ -264,6 +264,33 @@ def test_given_a_caller_who_does_not_fetch_his_answers_then_no_more_are_made(cal
     assert caller.wire.reading
 
 
+def test_given_chunks_that_come_while_answers_wait_then_they_are_read_later(caller: Caller) -> None:
+    whole = chunked(b"two", b"three")
+    caller.send(whole[:-20])
+    caller.connection.pause_writing()
+    caller.send(whole[-20:-10])
+    caller.send(whole[-10:] + GET)
+
+    caller.connection.resume_writing()
+
+    assert caller.wire.sent == b"<twothree></g>"
+
+
+def test_given_very_many_requests_at_once_then_each_is_answered(caller: Caller) -> None:
+    caller.send(chunked(b"x") * 3000)
+
+    assert caller.wire.sent == b"<x>" * 3000
+
+
+def test_given_as_many_callers_as_may_be_then_the_next_is_told_to_come_again(caller: Caller) -> None:
+    caller.all.most = 1
+    wire = Wire()
+    Connection(caller.all).connection_made(wire)  # type: ignore[arg-type]
+    wire.forget()
+
+    assert (wire.sent, wire.ended) == (b"<503>", "half")
+
+
 def test_given_a_caller_who_never_fetches_his_answers_then_he_is_cut_off(caller: Caller) -> None:
     caller.connection.pause_writing()
 
