@@ -10,7 +10,9 @@ from urllib.parse import urlsplit
 import pytest
 from botocore.response import StreamingBody
 from botocore.stub import Stubber
+from moto import mock_aws
 
+from cli import main
 from cli.commands.serve import serve
 from cli.errors import CliError
 from cli.models import POINTER
@@ -69,6 +71,33 @@ def test_given_a_file_that_is_not_the_manifests_then_nothing_is_written(here: Se
     with pytest.raises(CliError, match="its SHA-256 is not the manifest's") as refused:
         fetched(here, dict.fromkeys(POINTER, "x") | {"bundle": PLACE}, spoiled)
     assert refused.value.where == PLACE
+
+
+def test_given_an_environment_in_aws_then_one_command_fetches_what_serves(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    pointer = dict.fromkeys(POINTER, "x") | {"bundle": PLACE}
+    with mock_aws():
+        clients = session("dev", "flights")
+        clients.client("ssm").put_parameter(
+            Name="/millrace/dev/flights/champion", Value=json.dumps(pointer), Type="String"
+        )
+        clients.client("s3").create_bucket(Bucket="models")
+        for name, content in held(folder).items():
+            clients.client("s3").put_object(
+                Bucket="models", Key=f"parcels/runs/r/bundle/{name}", Body=content
+            )
+        to = tmp_path / "got"
+        assert main.run(["bundle", "get", "--env", "dev", "--to", str(to)]) == 0
+
+    said, told = capsys.readouterr()
+    assert said == f"{to}\n"
+    assert "parcels, version run-1" in told
+    assert "2 files" in told
+    assert held(to) == held(folder)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
+from moto import mock_aws
 
 from functions.predict.bundle import BundleError
 from functions.predict.core import Core
@@ -152,6 +154,30 @@ def test_given_a_file_that_has_changed_then_it_is_named_and_nothing_is_served(
 
     with pytest.raises(BundleError, match=r"model\.onnx: its SHA-256 is not the manifest's"):
         load(store(folder))
+
+
+def test_given_aws_own_answers_then_the_bundle_is_found_or_the_place_at_fault_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    folder = make_bundle(tmp_path, Tiny(version="run-8"))
+    with mock_aws():
+        s3 = boto3.client("s3")
+        s3.create_bucket(Bucket="models")
+        source, empty = source_of("s3://models/a/b"), source_of("s3://models/a")
+        assert (source.mark(), load(source)) == ("", None)
+        for file in folder.iterdir():
+            s3.upload_file(str(file), "models", f"a/b/{file.name}")
+
+        bundle = load(source)
+        assert bundle is not None
+        assert bundle.manifest.version == "run-8"
+        assert source.mark()
+        assert (empty.mark(), load(empty)) == ("", None)
+        with pytest.raises(OSError, match="s3://nowhere/b/"):
+            source_of("s3://nowhere/b").mark()
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04nothing", b"x" * 100])
