@@ -135,7 +135,11 @@ class App:
 
     def _ping(self, request: Request) -> Reply:
         """Say whether the model answers, by asking it; what it says is that of /health."""
-        self.core.warm()
+        try:
+            self.core.warm()
+        except Exception as error:
+            reply = self.core.refuse(Problem(503, "The model does not answer."), request.request_id)
+            return Reply(reply.body, reply.headers, reply.status, failure=error)
         return self.core.answer(of_route(request, HEALTH, ""))
 
     def _invoke(self, request: Request) -> Reply:

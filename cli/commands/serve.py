@@ -50,7 +50,8 @@ def run(settings: Settings) -> None:
     from server.workers import supervise  # noqa: PLC0415
 
     def ready(port: int, core: Core) -> None:
-        tell(f"http://{settings.host}:{port}", core)
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        tell(f"http://{host}:{port}", core)
 
     try:
         if settings.workers == 1:

@@ -254,6 +254,15 @@ def test_given_the_open_protocol_then_it_is_answered_with_the_same_probability(a
     assert call(app, "GET", "/v2/models/boats")[0] == 404
 
 
+def test_given_a_model_that_fails_then_it_is_not_ready_and_the_log_says_why(
+    app: App, said: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app.core.predictor, "warm", lambda: 1 / 0)
+
+    assert call(app, "GET", "/ping")[0] == 503
+    assert said[0]["error"] == "ZeroDivisionError"
+
+
 @pytest.mark.parametrize("sent", ["abc-1", "a.b_c~D", "x" * 128])
 def test_given_a_sane_id_then_it_is_the_requests(app: App, sent: str) -> None:
     body = packed({"records": [PARCEL]})
