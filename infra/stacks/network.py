@@ -20,15 +20,13 @@ from infra.constructs import access
 from infra.constructs.acknowledge import acknowledge_resource
 from infra.settings import Settings
 
-ZONES = 2
-SERVICES = {
-    "Glue": ec2.InterfaceVpcEndpointAwsService.GLUE,
-    "Kms": ec2.InterfaceVpcEndpointAwsService.KMS,
-    "Logs": ec2.InterfaceVpcEndpointAwsService.CLOUDWATCH_LOGS,
-    "Monitoring": ec2.InterfaceVpcEndpointAwsService.CLOUDWATCH_MONITORING,
-    "Sts": ec2.InterfaceVpcEndpointAwsService.STS,
-}
+SUBNETS = {"A": "10.0.0.0/24", "B": "10.0.1.0/24"}
+"""One in each of two zones."""
+CIDR = "10.0.0.0/20"
+SERVICES = ("glue", "kms", "logs", "monitoring", "sts")
 """What preprocessing calls: the catalog, keys, logs, metrics and its role's credentials."""
+TLS: dict[str, Any] = {"ip_protocol": "tcp", "from_port": 443, "to_port": 443}
+ANY_PORT: dict[str, Any] = {"ip_protocol": "tcp", "from_port": 0, "to_port": 65535}
 INTERFACES = (
     "CreateNetworkInterfacePermission",
     "DeleteNetworkInterface",
@@ -45,39 +43,42 @@ class Network(cdk.Stack):
     def __init__(self, scope: Construct, id: str, settings: Settings, **kwargs: Any) -> None:
         super().__init__(scope, id, **kwargs)
         self.settings = settings
-        self.vpc = self._build_vpc()
-        self.subnets = [subnet.subnet_id for subnet in self.vpc.isolated_subnets]
-        self._log_flows()
-        self.vpc.add_gateway_endpoint("S3", service=ec2.GatewayVpcEndpointAwsService.S3)
-        jobs = self._build_group("Jobs", "Jobs: among themselves, and to endpoints of the network")
-        # Hosts of one job talk to each other, on any port; Glue refuses a group that does not allow that.
-        jobs.add_ingress_rule(jobs, ec2.Port.all_tcp(), "Hosts of one job")
-        jobs.add_egress_rule(jobs, ec2.Port.all_tcp(), "Hosts of one job")
-        models = self._build_group("Models", "Endpoints: nothing comes in, and S3 alone is reached")
-        self.jobs, self.models = jobs.security_group_id, models.security_group_id
-        self._add_services(jobs)
-        self.connection = self._build_connection()
-
-    @property
-    def availability_zones(self) -> list[str]:
-        """The region's first zones, as the deploy finds them: synthesis asks nobody."""
-        return [cdk.Fn.select(index, cdk.Fn.get_azs()) for index in range(ZONES)]
-
-    def _build_vpc(self) -> ec2.Vpc:
-        private = ec2.SubnetConfiguration(
-            name="Private", subnet_type=ec2.SubnetType.PRIVATE_ISOLATED, cidr_mask=24
-        )
-        return ec2.Vpc(
+        self.vpc = ec2.CfnVPC(
             self,
             "Vpc",
-            vpc_name=self.settings.stack(),
-            ip_addresses=ec2.IpAddresses.cidr("10.0.0.0/20"),
-            max_azs=ZONES,
-            nat_gateways=0,
-            create_internet_gateway=False,
-            restrict_default_security_group=False,
-            subnet_configuration=[private],
+            cidr_block=CIDR,
+            enable_dns_hostnames=True,
+            enable_dns_support=True,
+            tags=[cdk.CfnTag(key="Name", value=settings.stack())],
+        ).attr_vpc_id
+        self._log_flows()
+        self.routes = ec2.CfnRouteTable(self, "Routes", vpc_id=self.vpc).attr_route_table_id
+        self.subnets = [self._build_subnet(zone, name) for zone, name in enumerate(SUBNETS)]
+        self.jobs = self._build_group("Jobs", "Jobs, among themselves and to endpoints of the network")
+        self.models = self._build_group("Models", "Models, whom nobody reaches, and who reach S3 alone")
+        self._let_hosts_talk()
+        self._add_services()
+        self.connection = self._build_connection()
+
+    def _zone(self, index: int) -> str:
+        """One of the region's zones, as the deploy finds them: synthesis asks nobody."""
+        return cdk.Fn.select(index, cdk.Fn.get_azs())
+
+    def _build_subnet(self, zone: int, name: str) -> str:
+        """Id of a subnet whose one route leads to S3."""
+        subnet = ec2.CfnSubnet(
+            self,
+            f"Subnet{name}",
+            vpc_id=self.vpc,
+            cidr_block=SUBNETS[name],
+            availability_zone=self._zone(zone),
+            map_public_ip_on_launch=False,
+            tags=[cdk.CfnTag(key="Name", value=self.settings.stack(name.lower()))],
+        ).attr_subnet_id
+        ec2.CfnSubnetRouteTableAssociation(
+            self, f"Routes{name}", subnet_id=subnet, route_table_id=self.routes
         )
+        return subnet
 
     def _log_flows(self) -> None:
         group = logs.LogGroup(self, "Flows", log_group_name=f"/millrace/{self.settings.env}/network")
@@ -92,7 +93,7 @@ class Network(cdk.Stack):
         ec2.CfnFlowLog(
             self,
             "FlowLog",
-            resource_id=self.vpc.vpc_id,
+            resource_id=self.vpc,
             resource_type="VPC",
             traffic_type="ALL",
             log_destination_type="cloud-watch-logs",
@@ -100,36 +101,64 @@ class Network(cdk.Stack):
             deliver_logs_permission_arn=role.role_arn,
         )
 
-    def _build_group(self, id: str, description: str) -> ec2.SecurityGroup:
-        """What may be reached over TLS has an endpoint in the network: there is no way to anything else."""
-        group = ec2.SecurityGroup(self, id, vpc=self.vpc, description=description, allow_all_outbound=False)
-        group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(443), "Endpoints of the network")
-        return group
-
-    def _add_services(self, callers: ec2.SecurityGroup) -> None:
-        group = ec2.SecurityGroup(
-            self, "Services", vpc=self.vpc, description="Services of AWS", allow_all_outbound=False
+    def _build_group(self, id: str, description: str) -> str:
+        """Id of a group that may reach anything over TLS: there is no way but to the network's endpoints."""
+        leaving = ec2.CfnSecurityGroup.EgressProperty(
+            cidr_ip="0.0.0.0/0", description="Endpoints of the network", **TLS
         )
-        group.add_ingress_rule(callers, ec2.Port.tcp(443), "Jobs")
-        for name, service in SERVICES.items():
-            self.vpc.add_interface_endpoint(name, service=service, security_groups=[group], open=False)
+        group = ec2.CfnSecurityGroup(
+            self, id, vpc_id=self.vpc, group_description=description, security_group_egress=[leaving]
+        )
+        return group.attr_group_id
+
+    def _let_hosts_talk(self) -> None:
+        """Hosts of one job talk to each other, on any port; Glue refuses a group that does not allow that."""
+        about: dict[str, Any] = {"group_id": self.jobs, "description": "Hosts of one job", **ANY_PORT}
+        ec2.CfnSecurityGroupIngress(self, "FromJobs", source_security_group_id=self.jobs, **about)
+        ec2.CfnSecurityGroupEgress(self, "ToJobs", destination_security_group_id=self.jobs, **about)
+
+    def _add_services(self) -> None:
+        """S3 by a route, which costs nothing; the others by an address in each subnet, for jobs alone."""
+        group = ec2.CfnSecurityGroup
+        entering = group.IngressProperty(source_security_group_id=self.jobs, description="Jobs", **TLS)
+        nowhere = group.EgressProperty(cidr_ip="127.0.0.1/32", description="Nowhere", ip_protocol="-1")
+        services = group(
+            self,
+            "Services",
+            vpc_id=self.vpc,
+            group_description="Services of AWS",
+            security_group_ingress=[entering],
+            security_group_egress=[nowhere],
+        ).attr_group_id
+        self._add_service("s3", vpc_endpoint_type="Gateway", route_table_ids=[self.routes])
+        for name in SERVICES:
+            self._add_service(
+                name,
+                vpc_endpoint_type="Interface",
+                private_dns_enabled=True,
+                subnet_ids=self.subnets,
+                security_group_ids=[services],
+            )
+
+    def _add_service(self, name: str, **how: Any) -> None:
+        service = f"com.amazonaws.{self.region}.{name}"
+        ec2.CfnVPCEndpoint(self, name.title(), vpc_id=self.vpc, service_name=service, **how)
 
     def _build_connection(self) -> str:
         """Name of the connection that puts Glue's jobs into the network."""
-        name, (subnet, *_) = self.settings.stack("network"), self.vpc.isolated_subnets
-        connection = glue.CfnConnection
+        name, connection = self.settings.stack("network"), glue.CfnConnection
         connection(
             self,
             "Connection",
             catalog_id=self.account,
             connection_input=connection.ConnectionInputProperty(
                 name=name,
-                description="Puts jobs into the environment's own network",
+                description="Puts jobs into the network that is the environment's own",
                 connection_type="NETWORK",
                 connection_properties={},
                 physical_connection_requirements=connection.PhysicalConnectionRequirementsProperty(
-                    availability_zone=subnet.availability_zone,
-                    subnet_id=subnet.subnet_id,
+                    availability_zone=self._zone(0),
+                    subnet_id=self.subnets[0],
                     security_group_id_list=[self.jobs],
                 ),
             ),
@@ -153,7 +182,7 @@ class Network(cdk.Stack):
         self._let_attach(role, self.jobs, ("DeleteNetworkInterface",))
         access.allow(role, tuple(f"ec2:Describe{kind}" for kind in GLUE_DESCRIPTIONS), "*")
         marks: dict[str, object] = {"aws:TagKeys": [GLUE_TAG]}
-        vpc = self._arn(role, "ec2", f"vpc/{self.vpc.vpc_id}")
+        vpc = self._arn(role, "ec2", f"vpc/{self.vpc}")
         access.allow(role, ("ec2:DescribeVpcAttribute",), vpc)
         access.allow(
             role,

@@ -42,7 +42,7 @@ def test_given_the_network_then_zones_are_looked_up_by_the_deploy_and_not_by_the
 def test_given_the_network_then_who_talks_to_whom_is_logged(network: Template) -> None:
     flows = only(network, "AWS::EC2::FlowLog")
     (vpc,) = resources(network, "AWS::EC2::VPC")
-    assert flows["ResourceId"] == {"Ref": vpc}
+    assert flows["ResourceId"] == {"Fn::GetAtt": [vpc, "VpcId"]}
     assert flows["TrafficType"] == "ALL"
     groups = {group["LogGroupName"] for group in properties(network, "AWS::Logs::LogGroup")}
     assert groups == {"/millrace/dev/network"}
@@ -52,7 +52,9 @@ def test_given_the_network_then_s3_and_what_glue_calls_are_reached_inside_it(net
     endpoints = properties(network, "AWS::EC2::VPCEndpoint")
     gateways = [each for each in endpoints if each["VpcEndpointType"] == "Gateway"]
     assert [".s3" in json.dumps(each["ServiceName"]) for each in gateways] == [True]
-    assert len(gateways[0]["RouteTableIds"]) == 2
+    (routes,) = resources(network, "AWS::EC2::RouteTable")
+    tables = [each["RouteTableId"] for each in properties(network, "AWS::EC2::SubnetRouteTableAssociation")]
+    assert gateways[0]["RouteTableIds"] * 2 == tables == [{"Fn::GetAtt": [routes, "RouteTableId"]}] * 2
     interfaces = [each for each in endpoints if each["VpcEndpointType"] == "Interface"]
     assert len(interfaces) == len(SERVICES)
     for each in interfaces:
@@ -62,13 +64,12 @@ def test_given_the_network_then_s3_and_what_glue_calls_are_reached_inside_it(net
 
 
 def test_given_security_groups_then_nothing_enters_but_from_jobs(network: Template) -> None:
-    for group in properties(network, "AWS::EC2::SecurityGroup"):
-        assert "SecurityGroupIngress" not in group
-    entering = properties(network, "AWS::EC2::SecurityGroupIngress")
-    assert all("Jobs" in json.dumps(rule["SourceSecurityGroupId"]) for rule in entering)
-    services = [rule for rule in entering if "Services" in json.dumps(rule["GroupId"])]
-    assert [(rule["FromPort"], rule["ToPort"]) for rule in services] == [(443, 443)]
-    assert not [rule for rule in entering if "Models" in json.dumps(rule["GroupId"])]
+    groups = resources(network, "AWS::EC2::SecurityGroup")
+    assert set(groups) == {"Jobs", "Models", "Services"}
+    (entering,) = groups["Services"]["Properties"]["SecurityGroupIngress"]
+    assert (entering["FromPort"], entering["ToPort"]) == (443, 443)
+    assert entering["SourceSecurityGroupId"] == {"Fn::GetAtt": ["Jobs", "GroupId"]}
+    assert not any("SecurityGroupIngress" in groups[name]["Properties"] for name in ("Jobs", "Models"))
 
 
 def test_given_hosts_of_one_job_then_they_reach_each_other_on_any_port(network: Template) -> None:

@@ -24,6 +24,7 @@ SOURCES = (
     "environments",
     "functions",
     "infra",
+    "server",
     "training",
     "workloads",
 )
