@@ -24,7 +24,7 @@ SEED = 20261124
 PAIRS = 3
 """How often the two of a pair are measured in a round."""
 WARM, WARM_FIRST = 0.25, 1.5
-"""Multiples of a measurement's seconds: driven before each, and after a start, for what compiles as it runs."""
+"""Multiples of a measurement's seconds: before each, and after a start for what compiles as it runs."""
 
 
 @dataclass(frozen=True, kw_only=True)
