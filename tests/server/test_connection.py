@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from itertools import cycle
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from server import connection
 from server.connection import Connection, Connections
@@ -296,3 +299,30 @@ def test_given_a_caller_who_never_fetches_his_answers_then_he_is_cut_off(caller:
 
     assert caller.wait(connection.REQUEST_SECONDS) == ""
     assert caller.wait(1) == "aborted"
+
+
+@given(
+    at=st.integers(0, len(STREAM)),
+    cut=st.integers(0, 12),
+    put=st.binary(max_size=12),
+    sizes=st.lists(st.integers(1, 80), min_size=1, max_size=5),
+)
+@settings(max_examples=300, deadline=None)
+def test_given_a_flaw_anywhere_then_requests_before_it_are_answered_and_nothing_else_breaks(
+    at: int, cut: int, put: bytes, sizes: list[int]
+) -> None:
+    """However the bytes come in pieces, what is answered is the same."""
+    flawed = STREAM[:at] + put + STREAM[at + cut :]
+    whole, pieces = Caller(), Caller()
+    whole.send(flawed)
+    place = 0
+    for size in cycle(sizes):
+        pieces.send(flawed[place : place + size])
+        place += size
+        if place >= len(flawed):
+            break
+
+    assert pieces.wire.sent == whole.wire.sent
+    assert pieces.desk.asked == whole.desk.asked
+    for each in (whole, pieces):
+        each.wire.forget()
