@@ -51,17 +51,17 @@ class NumberColumn(Column):
         if reader.size != size:
             raise Strange
         values = reader.unpack_from(body, start)
-        # A NaN that comes first is their minimum, one that comes later is passed over.
-        if not (self._low <= min(values) and max(values) <= self._high):
-            self._check(values)
+        if not self._within(values):
+            # A NaN that comes first was taken for their minimum; one that comes later is passed over.
+            given = [value for value in values if not math.isnan(value)]
+            if given and not self._within(given):
+                raise Strange
         if self.required and math.isnan(sum(values)):
             raise Strange
         return values
 
-    def _check(self, values: Sequence[float]) -> None:
-        low, high = self._low, self._high
-        if not all(low <= value <= high or math.isnan(value) for value in values):
-            raise Strange
+    def _within(self, values: Sequence[float]) -> bool:
+        return bool(self._low <= min(values) and max(values) <= self._high)
 
 
 class CategoryColumn(Column):
