@@ -43,7 +43,8 @@ class Image(cdk.Stack):
         source = code.server_code()
         self.source_hash = source.name
         if settings.local:
-            uri = f"{self.repository_name}:{NOT_BUILT}"
+            # The source is told all the same: other code makes another endpoint of the same model.
+            uri = f"{self.repository_name}:{NOT_BUILT}-{self.source_hash[:16]}"
             about = "No image is built on the laptop: the emulator runs the server as a process"
         else:
             key = foundation.keys.operations

@@ -112,7 +112,7 @@ def _delete(store: dict[str, Record], kind: str, name: str) -> Record:
 
 
 def _list(records: Any, kind: str, data: Record) -> Record:
-    """A page of summaries in the order that is asked for; by the time of creation, the newest first, unless told."""
+    """A page of summaries in the order that is asked for: the newest first, unless told."""
     members = (f"{kind}Name", f"{kind}Arn", f"{kind}Status", "CreationTime", "LastModifiedTime")
     rows = [{name: record[name] for name in members if name in record} for record in list(records)]
     found = [row for row in rows if data.get("NameContains", "") in row[f"{kind}Name"]]

@@ -21,8 +21,10 @@ from infra.stacks.endpoint import Endpoint, code_hash
 from infra.stacks.foundation import Foundation
 from infra.stacks.image import Image
 from tests.infra.conftest import (
+    FULL,
     ROOT,
     Synthesis,
+    Synthesise,
     Template,
     context,
     only,
@@ -66,7 +68,7 @@ def test_given_the_laptop_then_no_image_is_built_and_the_template_says_so(tmp_pa
     template = dict(assertions.Template.from_stack(stack).to_json())
     assert {item["Type"] for item in template["Resources"].values()} == {"AWS::SSM::Parameter"}
     parameter = only(template, "AWS::SSM::Parameter")
-    assert parameter["Value"] == "millrace-local-server:not-built-on-the-laptop"
+    assert re.fullmatch(r"millrace-local-server:not-built-on-the-laptop-\w{16}", parameter["Value"])
     assert "No image is built on the laptop" in parameter["Description"]
 
 
@@ -276,18 +278,52 @@ def routes(template: Template) -> set[tuple[str, str]]:
     return {(method["HttpMethod"], path(method["ResourceId"])) for method in methods}
 
 
-def test_given_the_endpoints_api_then_it_answers_the_same_paths_with_the_same_tokens(
+def asked_for(template: Template) -> set[str]:
+    """How the methods of a template's APIs want to know who asks, but for the authorizer's own name."""
+    members = ("AuthorizationType", "AuthorizationScopes")
+    methods = properties(template, "AWS::ApiGateway::Method")
+    return {json.dumps([method.get(member) for member in members]) for method in methods}
+
+
+@pytest.mark.parametrize("env", ["local", FULL])
+def test_given_the_endpoints_api_then_it_knows_callers_as_the_functions_does(
+    synthesised: Synthesise, env: str
+) -> None:
+    """By a token of the same scope, or by a signature."""
+    endpoint, serving = (synthesised(env).template("flights", name) for name in ("endpoint", "serving"))
+    assert asked_for(endpoint) == asked_for(serving)
+    assert len(asked_for(endpoint)) == 1
+
+
+def test_given_callers_who_sign_then_a_policy_that_nobody_has_yet_lets_them_call_this_api_alone(
     full: Synthesis, endpoint: Template
 ) -> None:
+    policy = only(endpoint, "AWS::IAM::ManagedPolicy")
+    assert policy["ManagedPolicyName"] == "millrace-dev-flights-endpoint-caller"
+    assert not {"Roles", "Users", "Groups"} & set(policy)
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    assert statement["Action"] == "execute-api:Invoke"
+    (api,) = resources(endpoint, "AWS::ApiGateway::RestApi")
+    called = [json.dumps(arn) for arn in statement["Resource"]]
+    assert len(called) == len(routes(endpoint))
+    assert all(api in arn for arn in called)
+    assert any("/live/POST/v1/models/flights/predict" in arn for arn in called)
+    assert "Policy" in json.dumps(endpoint["Outputs"]["EndpointCallerPolicy"])
+    # The release's last check asks as a caller would.
+    release = full.template("flights", "release")
+    (probe,) = [
+        item for item in statements(release, "ProbeRole") if "execute-api:Invoke" in str(item["Action"])
+    ]
+    assert "/live/POST/v1/models/flights/predict" in json.dumps(probe["Resource"])
+
+
+def test_given_the_endpoints_api_then_it_answers_the_same_paths(full: Synthesis, endpoint: Template) -> None:
     assert routes(endpoint) == {
         ("GET", "/health"),
         ("GET", "/v1/models/{model}"),
         ("POST", "/v1/models/{model}/predict"),
     }
     assert routes(endpoint) <= routes(full.template("flights", "serving"))
-    for method in properties(endpoint, "AWS::ApiGateway::Method"):
-        assert method["AuthorizationType"] == "COGNITO_USER_POOLS"
-        assert method["AuthorizationScopes"] == ["millrace-dev/predict"]
 
 
 def test_given_two_apis_then_names_logs_and_failures_are_told_apart(

@@ -60,6 +60,12 @@ def url(world: World) -> str:
 
 
 @pytest.fixture(scope="session")
+def endpoint_url(world: World) -> str:
+    """Where the toy workload's SageMaker endpoint is asked, through its own API."""
+    return f"{world.outputs()['endpoint_url']}/v1/models/{TOY}/predict"
+
+
+@pytest.fixture(scope="session")
 def records() -> dict[str, object]:
     """A good request."""
     record = {"depot": "north", "region": "upland", "weight": 2.5, "distance": 300, "express": 0}

@@ -11,13 +11,14 @@ from tests.life.world import TOY, World
 pytestmark = pytest.mark.life
 
 
-def test_before_the_first_release_the_api_answers_503_and_says_so(
-    before_any_release: World, url: str, records: dict[str, Any]
+def test_before_the_first_release_both_apis_answer_503_and_say_so(
+    before_any_release: World, url: str, endpoint_url: str, records: dict[str, Any]
 ) -> None:
-    reply = before_any_release.call("POST", url, records, before_any_release.token())
-    assert reply.status == 503
-    assert reply.headers["Content-Type"] == "application/problem+json"
-    assert "no model has been released" in reply.body["detail"].lower()
+    for each in (endpoint_url, url):
+        reply = before_any_release.call("POST", each, records, before_any_release.token())
+        assert reply.status == 503
+        assert reply.headers["Content-Type"] == "application/problem+json"
+        assert "no model has been released" in reply.body["detail"].lower()
     assert before_any_release.lines("api")[-1]["status"] == "503"
     assert before_any_release.client("cloudwatch").list_metrics(MetricName="Failures")["Metrics"] == []
 

@@ -12,7 +12,8 @@ import pytest
 from tests.life.world import TOY, World, caller, wait_for
 
 pytestmark = pytest.mark.life
-FUNCTION = f"millrace-local-{TOY}-predict"
+ENDPOINT = f"millrace-local-{TOY}"
+FUNCTION = f"{ENDPOINT}-predict"
 
 
 def clone_package(world: World, package: str, change: Any, tag: str) -> str:
@@ -42,10 +43,18 @@ def clone_package(world: World, package: str, change: Any, tag: str) -> str:
     )
 
 
-def state(world: World) -> tuple[str, dict[str, str], str, list[str]]:
-    """Everything that a release may change: alias, champion, layer parameter, the function's layers."""
+def state(world: World) -> tuple[str, dict[str, str], str, list[str], str, str]:
+    """Everything that a release may change: alias, champion, layer, endpoint, and their pointers."""
     layers = world.client("lambda").get_function_configuration(FunctionName=FUNCTION).get("Layers", [])
-    return world.live_version(), world.champion(), world.parameter("layer"), [each["Arn"] for each in layers]
+    endpoint = world.client("sagemaker").describe_endpoint(EndpointName=ENDPOINT)
+    return (
+        world.live_version(),
+        world.champion(),
+        world.parameter("layer"),
+        [each["Arn"] for each in layers],
+        world.parameter("endpoint"),
+        endpoint["EndpointConfigName"],
+    )
 
 
 def wrong_probabilities(world: World) -> Any:
@@ -72,34 +81,57 @@ def broken_model(world: World) -> Any:
     return change
 
 
-@pytest.mark.parametrize("flaw", [wrong_probabilities, broken_model])
+def broken_files(world: World) -> Any:
+    """The layer is good, so that the function's check passes; what the endpoint's container finds is not."""
+
+    def change(bucket: str, prefix: str) -> None:
+        s3 = world.client("s3")
+        for name in ("model.onnx", "single.onnx"):
+            content = s3.get_object(Bucket=bucket, Key=prefix + name)["Body"].read()
+            s3.put_object(Bucket=bucket, Key=prefix + name, Body=content[:-100])
+
+    return change
+
+
+FLAWS = (wrong_probabilities, broken_model, broken_files)
+
+
+@pytest.mark.parametrize("flaw", FLAWS)
 def test_a_release_whose_check_fails_leaves_everything_as_it_was(
-    released: World, url: str, records: dict[str, Any], flaw: Any
+    released: World, url: str, endpoint_url: str, records: dict[str, Any], flaw: Any
 ) -> None:
     before, token = state(released), released.token()
     known = len(released.executions("release"))
     package = clone_package(released, released.packages()[0], flaw(released), flaw.__name__)
-    with caller(released, url, records, token) as replies:
+    with (
+        caller(released, url, records, token) as replies,
+        caller(released, endpoint_url, records, token) as others,
+    ):
         released.approve(package)
         (execution,) = released.settled_releases(known)
     assert execution["status"] == "FAILED"
     assert state(released) == before
     assert released.lock() is None
-    assert {each.status for each in replies} == {200}
-    assert {each.body["version"] for each in replies} == {before[1]["version"]}
+    assert {each.status for each in replies + others} == {200}
+    assert {each.body["version"] for each in replies + others} == {before[1]["version"]}
 
 
 def test_a_second_model_goes_live_and_the_former_can_come_back(
-    released: World, url: str, records: dict[str, Any]
+    released: World, url: str, endpoint_url: str, records: dict[str, Any]
 ) -> None:
-    first = released.champion()
-    released.millrace("train", "--workload", TOY, "--set", "seed=11", seconds=500)
-    second = released.champion()
+    first, token = released.champion(), released.token()
+    with caller(released, endpoint_url, records, token) as replies:
+        released.millrace("train", "--workload", TOY, "--set", "seed=11", seconds=500)
+        second = released.champion()
     assert second["version"] != first["version"]
-    assert released.call("POST", url, records, released.token()).body["version"] == second["version"]
+    assert {each.status for each in replies} == {200}, "no request was lost while the endpoint was updated"
+    assert {each.body["version"] for each in replies} == {first["version"], second["version"]}
+    for each in (url, endpoint_url):
+        assert released.call("POST", each, records, token).body["version"] == second["version"]
     released.millrace("release", "--workload", TOY, "--package", first["package"], seconds=300)
     assert released.champion()["version"] == first["version"]
-    assert released.call("POST", url, records, released.token()).body["version"] == first["version"]
+    for each in (url, endpoint_url):
+        assert released.call("POST", each, records, token).body["version"] == first["version"]
 
 
 def test_an_approval_that_comes_twice_does_no_harm(released: World) -> None:
@@ -139,8 +171,7 @@ def test_two_releases_at_once_do_no_harm(released: World, url: str, records: dic
 def approval(world: World, package: str) -> str:
     described = world.client("sagemaker").describe_model_package(ModelPackageName=package)
     good = "runs/" in described["CustomerMetadataProperties"]["bundle"] and not any(
-        flaw in described["CustomerMetadataProperties"]["bundle"]
-        for flaw in (wrong_probabilities.__name__, broken_model.__name__)
+        flaw.__name__ in described["CustomerMetadataProperties"]["bundle"] for flaw in FLAWS
     )
     return str(described["ModelApprovalStatus"]) if good else "Flawed"
 

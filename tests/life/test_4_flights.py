@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pyarrow import parquet
 
-from tests.life.world import World
+from tests.life.world import Reply, World
 
 pytestmark = pytest.mark.life
 
@@ -46,6 +48,38 @@ def test_the_api_answers_the_contracts_examples_as_the_bundle_does(
     assert reply.status == 200, reply.body
     for answer, example in zip(reply.body["predictions"], manifest["examples"], strict=True):
         assert abs(answer["probability"] - example["probability"]) <= 1e-4
+
+
+def test_the_endpoint_answers_ten_thousand_rows_to_the_last_bit_as_the_function_does(
+    flights: World, manifest: dict[str, Any], tmp_path: Path
+) -> None:
+    outputs, token = flights.outputs("flights"), flights.token()
+    urls = [f"{outputs[name]}/v1/models/flights/predict" for name in ("api_url", "endpoint_url")]
+    rows = examples(flights, manifest, tmp_path, 10_000)
+    for first in range(0, len(rows), manifest["limits"]["records"]):
+        body = {"records": rows[first : first + manifest["limits"]["records"]]}
+        one, other = (flights.call("POST", url, body, token) for url in urls)
+        assert (one.status, other.status) == (200, 200), (one.body, other.body)
+        assert said(one) == said(other)
+
+
+def examples(world: World, manifest: dict[str, Any], folder: Path, count: int) -> list[dict[str, Any]]:
+    """Rows of the test split as a caller would send them."""
+    s3, lake = world.client("s3"), world.outputs("flights")["lake_bucket"]
+    prefix = f"flights/runs/{world.champion('flights')['version']}/examples/split=test/"
+    for item in s3.list_objects_v2(Bucket=lake, Prefix=prefix)["Contents"]:
+        if item["Key"].endswith(".parquet"):
+            s3.download_file(lake, item["Key"], str(folder / item["Key"].rpartition("/")[2]))
+    names = [feature["name"] for feature in manifest["features"]]
+    rows: list[dict[str, Any]] = parquet.read_table(folder, columns=names).slice(0, count).to_pylist()
+    assert len(rows) == count
+    return rows
+
+
+def said(reply: Reply) -> str:
+    """All that an answer says but the request's own id, on which each prediction's id is built."""
+    request = reply.body["predictions"][0]["id"].removesuffix("-0")
+    return json.dumps(reply.body).replace(request, "")
 
 
 def test_impossible_rows_are_in_quarantine_with_a_reason(flights: World) -> None:
