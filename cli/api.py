@@ -86,6 +86,33 @@ def ask(url: str, token: str, body: bytes | None = None) -> Answer:
     return call(url, {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}, body)
 
 
+def ask_as(session: Session, names: Mapping[str, str], url: str, body: bytes | None = None) -> Answer:
+    """The same as the environment wants to be asked: with a fresh token, or signed by the caller's own keys.
+
+    Raises `CliError` where there are none, or no token is had.
+    """
+    if session.settings.signed:
+        return call(url, signature(session, url, body), body)
+    return ask(url, access_token(session, names), body)
+
+
+def signature(session: Session, url: str, body: bytes | None) -> dict[str, str]:
+    """Give the headers of a signed request (Signature Version 4).
+
+    Raises `CliError` where the caller has no credentials.
+    """
+    from botocore.auth import SigV4Auth  # noqa: PLC0415 - help does without them
+    from botocore.awsrequest import AWSRequest  # noqa: PLC0415
+
+    credentials, region = session.aws.get_credentials(), session.aws.region_name
+    if credentials is None or region is None:
+        missing = "credentials" if credentials is None else "region"
+        raise CliError(f"there are no AWS {missing} to sign with", url, "log in, or set AWS_PROFILE")
+    request = AWSRequest("GET" if body is None else "POST", url, {"Content-Type": "application/json"}, body)
+    SigV4Auth(credentials, "execute-api", region).add_auth(request)
+    return dict(request.headers.items())
+
+
 def curl(url: str, body: bytes | None = None, *, printer: str) -> str:
     """Give the same call for a shell; ``printer`` is the command there that prints an access token."""
     parts = [
@@ -121,7 +148,9 @@ def place(record: int | None, field: str | None) -> str:
 def remedy_for(status: int) -> str:
     """Say what a caller can do about a status."""
     if status in (401, 403):
-        return "the token must come from this environment: millrace token"
+        return (
+            "a token must be of this environment: millrace token; a signature needs the stack's CallerPolicy"
+        )
     if status == 503:
         return "release a model first: millrace train, then millrace release"
     if status in (400, 413, 422):

@@ -120,6 +120,14 @@ class Serving:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Api:
+    """How callers of the APIs prove who they are."""
+
+    auth: Literal["token", "iam"] = "token"
+    """A token of the environment's own client, or a signature (SigV4) of an IAM identity with a policy."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Endpoint:
     """The SageMaker endpoint: ``instances`` hosts always, up to ``most`` under load."""
 
@@ -173,6 +181,7 @@ class Settings:
     training: Training = field(default_factory=Training)
     packaging: Packaging = field(default_factory=Packaging)
     serving: Serving = field(default_factory=Serving)
+    api: Api = field(default_factory=Api)
     endpoint: Endpoint = field(default_factory=Endpoint)
     network: Network = field(default_factory=Network)
     alarms: Alarms = field(default_factory=Alarms)
@@ -186,6 +195,11 @@ class Settings:
     def has_endpoint(self) -> bool:
         """Whether a SageMaker endpoint answers, too."""
         return "endpoint" in self.serving.targets
+
+    @property
+    def signed(self) -> bool:
+        """Whether callers sign their requests; else they bring a token."""
+        return self.api.auth == "iam"
 
     @property
     def local(self) -> bool:
@@ -354,6 +368,12 @@ def _platform_bounds(settings: Settings) -> tuple[Bound, ...]:
             not (settings.local and settings.network.vpc),
             "the laptop has no network to make one in",
             "Leave the key out, and ask for it on AWS.",
+        ),
+        (
+            "api.auth",
+            not (settings.local and settings.api.auth == "iam"),
+            "the emulator checks no signatures",
+            "Leave it at token here.",
         ),
         ("glue.workers", settings.glue.workers >= 2, "too few", "Glue needs at least 2."),
         ("training.instances", settings.training.instances >= 1, "too few", "Take 1 or more."),

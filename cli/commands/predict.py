@@ -19,7 +19,7 @@ def predict(
     file: str | None = None,
     json: bool = False,
 ) -> None:
-    """Ask the API for predictions, with a fresh token.
+    """Ask the API for predictions, with a fresh token or, where callers sign, with your own credentials.
 
     Without --record and --file it sends the contract's examples.
 
@@ -35,7 +35,7 @@ def predict(
     names = outputs(here, calls.NEEDED)
     url = api.predict_url(names["api_url"], here.workload)
     with Voice().busy(f"asking {url}"):
-        answer = api.ask(url, api.access_token(here, names), records.body(asked))
+        answer = api.ask_as(here, names, url, records.body(asked))
     if answer.status != 200:
         raise api.problem(answer, url)
     if json:

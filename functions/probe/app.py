@@ -11,7 +11,8 @@ from .check import Checks
 from .http import Client
 from .patience import until_right
 from .settings import Settings
-from .token import get_token
+from .signature import sign
+from .token import bearer, get_token
 
 logger = Logger(service="probe")
 
@@ -26,8 +27,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, str]:
     """
     settings = Settings.read(os.environ)
     checks = Checks.parse(event)
-    token = get_token(settings)
-    client = Client(settings.url, token)
+    client = Client(settings.url, sign if settings.signed else bearer(get_token(settings)))
     until_right(lambda: checks.verify(client.post(checks.request)), context)
     logger.info("the API answers as the bundle should", version=checks.version)
     return {"version": checks.version, "checked": f"{len(checks.probabilities)} predictions"}

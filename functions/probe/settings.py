@@ -16,6 +16,8 @@ class Settings:
     client: str
     scope: str
     model: str
+    signed: bool
+    """Whether the API asks for a signature and not for a token."""
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Settings:
@@ -27,6 +29,7 @@ class Settings:
             client=environment["PROBE_CLIENT"],
             scope=environment["PROBE_SCOPE"],
             model=environment["PROBE_MODEL"],
+            signed=environment["PROBE_AUTH"] == "iam",
         )
 
     @property

@@ -7,7 +7,7 @@ import json
 import urllib.parse
 
 from .errors import TokenError
-from .http import post
+from .http import Authorize, post
 from .settings import Settings
 
 
@@ -24,6 +24,11 @@ def get_token(settings: Settings) -> str:
         # The body of a refusal names the error and no secret.
         raise TokenError(f"{settings.token_url} answered {reply.status}: {reply.body[:500]}")
     return str(json.loads(reply.body)["access_token"])
+
+
+def bearer(token: str) -> Authorize:
+    """Say who asks by a token."""
+    return lambda _url, _body, _headers: {"Authorization": f"Bearer {token}"}
 
 
 def _secret(settings: Settings) -> str:

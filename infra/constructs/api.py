@@ -10,12 +10,13 @@ import aws_cdk as cdk
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cognito as cognito
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from contract import openapi
-from infra.constructs.acknowledge import acknowledge
+from infra.constructs.acknowledge import acknowledge, acknowledge_resource
 from infra.settings import Settings
 
 STAGE = "live"
@@ -58,6 +59,18 @@ PROBLEMS = {
     "DEFAULT_5XX": (None, "Internal Server Error", "The request failed before it reached the model."),
 }
 """Errors that API Gateway answers by itself: status (None keeps the gateway's own), title, what to do."""
+SIGNED_PROBLEMS = PROBLEMS | {
+    "MISSING_AUTHENTICATION_TOKEN": (
+        403,
+        "Forbidden",
+        "Sign the request (Signature Version 4, service `execute-api`). Or there is no such route.",
+    ),
+    "INVALID_SIGNATURE": (403, "Forbidden", "The signature does not fit the request, as it was received."),
+    "ACCESS_DENIED": (403, "Forbidden", "The caller lacks the policy that lets it call this API."),
+    "EXPIRED_TOKEN": (403, "Forbidden", "The caller's credentials have expired; get new ones."),
+}
+"""The same where callers sign. Of a request without a signature the gateway tells no more than of a route
+that is not there."""
 
 ACCESS_LOG = {
     "requestId": "$context.requestId",
@@ -115,7 +128,10 @@ def failures(part: str) -> str:
 
 
 class Api(Construct):
-    """Exposes ``api`` and ``url`` (no trailing slash). Every method asks for a token with the scope.
+    """Exposes ``api`` and ``url`` (no trailing slash).
+
+    Every method asks for a token with the scope; or, where the settings say so, for the signature of an IAM
+    identity, and then a managed policy lets whoever it is attached to call this API.
 
     ``function_arn`` (of a version or an alias, too) answers all ``routes``. ``part`` tells an API that stands
     beside the workload's first one apart from it: in its name, its log and the metric of its failures.
@@ -141,7 +157,10 @@ class Api(Construct):
         self.function_arn, self.part, self.routes = function_arn, part, routes
         self.api = self._build_api(binary_media_types)
         self._keep_execution_log()
-        self._add_routes(user_pool, oauth_scope)
+        if settings.signed:
+            self._add_signed_routes()
+        else:
+            self._add_routes(user_pool, oauth_scope)
         self._add_errors(errors)
         self._let_api_invoke()
         self.url = self._url()
@@ -169,7 +188,7 @@ class Api(Construct):
                 data_trace_enabled=False,
                 access_log_destination=apigateway.LogGroupLogDestination(access_log),
                 access_log_format=apigateway.AccessLogFormat.custom(
-                    json.dumps({**self._about, **ACCESS_LOG})
+                    json.dumps({**self._about, **ACCESS_LOG, "client": self._client()})
                 ),
             ),
         )
@@ -200,6 +219,10 @@ class Api(Construct):
         """``name``, told apart from that of another API of the workload."""
         return f"{self.part}-{name}" if self.part else name
 
+    def _client(self) -> str:
+        """What a line of the log calls the caller by."""
+        return "$context.identity.userArn" if self.settings.signed else ACCESS_LOG["client"]
+
     @property
     def _about(self) -> dict[str, str]:
         """What a line says of where it comes from; its metrics have these dimensions."""
@@ -229,17 +252,43 @@ class Api(Construct):
             cognito_user_pools=[user_pool],
             authorizer_name=self.settings.name(self.workload, self.part),
         )
-        integration = apigateway.Integration(
-            type=apigateway.IntegrationType.AWS_PROXY, integration_http_method="POST", uri=self._invocation()
-        )
         for verb, path in self.routes:
             self.api.root.resource_for_path(path).add_method(
                 verb,
-                integration,
+                self._integration(),
                 authorizer=authorizer,
                 authorization_type=apigateway.AuthorizationType.COGNITO,
                 authorization_scopes=[oauth_scope],
             )
+
+    def _add_signed_routes(self) -> None:
+        for verb, path in self.routes:
+            method = self.api.root.resource_for_path(path).add_method(
+                verb, self._integration(), authorization_type=apigateway.AuthorizationType.IAM
+            )
+            acknowledge(method, "COG4", "Callers of this environment sign with an IAM identity of theirs.")
+        policy = self._build_caller_policy()
+        output = cdk.CfnOutput(self, "CallerPolicy", value=policy.managed_policy_arn)
+        output.override_logical_id(f"{self.part.title()}CallerPolicy")
+
+    def _build_caller_policy(self) -> iam.ManagedPolicy:
+        routes = [(verb, path.replace("{model}", self.workload)) for verb, path in self.routes]
+        called = [self.api.arn_for_execute_api(verb, f"/{path}", STAGE) for verb, path in routes]
+        policy = iam.ManagedPolicy(
+            self,
+            "Callers",
+            managed_policy_name=self.settings.name(self.workload, self._own("caller")),
+            description=f"Call the API {self.settings.name(self.workload, self.part)}",
+            statements=[iam.PolicyStatement(actions=["execute-api:Invoke"], resources=called)],
+        )
+        for arn in [arn for arn in called if "*" in arn]:
+            acknowledge_resource(policy, arn, "A version of the model is named by the caller.")
+        return policy
+
+    def _integration(self) -> apigateway.Integration:
+        return apigateway.Integration(
+            type=apigateway.IntegrationType.AWS_PROXY, integration_http_method="POST", uri=self._invocation()
+        )
 
     def _invocation(self) -> str:
         stack = cdk.Stack.of(self)
@@ -247,7 +296,8 @@ class Api(Construct):
         return f"arn:{stack.partition}:apigateway:{stack.region}:{path}"
 
     def _add_errors(self, errors: Errors) -> None:
-        for name, (status, title, detail) in PROBLEMS.items():
+        problems = SIGNED_PROBLEMS if self.settings.signed else PROBLEMS
+        for name, (status, title, detail) in problems.items():
             self.api.add_gateway_response(
                 f"Problem{name.title().replace('_', '')}",
                 type=apigateway.ResponseType.of(name),

@@ -16,6 +16,7 @@ from constructs import Construct
 from infra import machines
 from infra.constructs import access
 from infra.constructs.acknowledge import acknowledge, acknowledge_resource
+from infra.constructs.api import STAGE
 from infra.constructs.endpoint_machine import EndpointMachine
 from infra.constructs.function import Function
 from infra.constructs.machine import Machine
@@ -178,9 +179,16 @@ class Release(cdk.Stack):
                 "PROBE_CLIENT": foundation.client.user_pool_client_id,
                 "PROBE_SCOPE": foundation.scope,
                 "PROBE_MODEL": self.workload,
+                "PROBE_AUTH": self.settings.api.auth,
             },
         )
-        access.allow(probe.role, ("cognito-idp:DescribeUserPoolClient",), foundation.user_pool.user_pool_arn)
+        if self.settings.signed:
+            route = f"/v1/models/{self.workload}/predict"
+            called = self.serving.api.arn_for_execute_api("POST", route, STAGE)
+            access.allow(probe.role, ("execute-api:Invoke",), called)
+        else:
+            pool = foundation.user_pool.user_pool_arn
+            access.allow(probe.role, ("cognito-idp:DescribeUserPoolClient",), pool)
         return probe.function
 
     def _build_function(

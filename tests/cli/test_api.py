@@ -2,8 +2,15 @@ from __future__ import annotations
 
 import base64
 import shlex
+from dataclasses import replace
 
-from cli.api import Answer, curl, predict_url, problem, token_request
+import pytest
+
+from cli.api import Answer, curl, predict_url, problem, signature, token_request
+from cli.commands.token import token
+from cli.errors import CliError
+from cli.session import session
+from infra.settings import Api
 
 URL = "http://127.0.0.1:4566/restapis/ab12/live/_user_request_/v1/models/flights/predict"
 
@@ -25,6 +32,22 @@ def test_a_token_is_asked_for_with_the_client_s_secret() -> None:
     headers, body = token_request("id", "s:cret", "millrace-dev/predict")
     assert base64.b64decode(headers["Authorization"].removeprefix("Basic ")) == b"id:s:cret"
     assert body == b"grant_type=client_credentials&scope=millrace-dev%2Fpredict"
+
+
+def test_where_callers_sign_the_signature_covers_body_and_type_and_names_the_service() -> None:
+    here = session("local", "flights")
+    signed = signature(here, "https://ab12.execute-api.us-east-1.amazonaws.com/live/health", b"{}")
+    assert "/us-east-1/execute-api/aws4_request" in signed["Authorization"]
+    assert "SignedHeaders=content-type;host;x-amz-date" in signed["Authorization"]
+    assert signed["Content-Type"] == "application/json"
+
+
+def test_where_callers_sign_no_token_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    dev = session("dev", "flights")
+    signing = replace(dev, settings=replace(dev.settings, api=Api(auth="iam")))
+    monkeypatch.setattr("cli.commands.token.session", lambda *_, **__: signing)
+    with pytest.raises(CliError, match="gives no tokens"):
+        token()
 
 
 def test_a_problem_document_is_told_field_by_field() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from base64 import b64encode
 from collections.abc import Callable, Iterator
@@ -76,7 +77,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setenv("AWS_ENDPOINT_URL", home)
     settings = {
         "API_URL": f"{home}/live", "TOKEN_URL": f"{home}/oauth2/token", "USER_POOL": "us-east-1_pool",
-        "CLIENT": "client-1", "SCOPE": SCOPE, "MODEL": "flights",
+        "CLIENT": "client-1", "SCOPE": SCOPE, "MODEL": "flights", "AUTH": "token",
     }  # fmt: skip
     for name, value in settings.items():
         monkeypatch.setenv(f"PROBE_{name}", value)
@@ -91,6 +92,19 @@ def test_given_the_new_model_in_service_then_the_probe_says_what_it_checked(worl
     assert token[:2] == ("/oauth2/token", f"Basic {b64encode(b'client-1:secret-1').decode()}")
     assert parse_qs(token[2]) == {"grant_type": ["client_credentials"], "scope": [SCOPE]}
     assert prediction == ("/live/v1/models/flights/predict", "Bearer token-1", REQUEST)
+
+
+def test_given_an_api_that_asks_for_signatures_then_the_probe_signs_and_needs_no_token(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROBE_AUTH", "iam")
+    assert handler(EVENT, Context())["version"] == "run-2"
+    ((path, authorization, body),) = world.asked
+    assert (path, body) == ("/live/v1/models/flights/predict", REQUEST)
+    assert re.match(
+        r"AWS4-HMAC-SHA256 Credential=test/\d{8}/us-east-1/execute-api/aws4_request,", authorization
+    )
+    assert "SignedHeaders=content-type;host;x-amz-date" in authorization
 
 
 def test_given_an_alias_still_spreading_then_the_probe_is_patient(world: World) -> None:

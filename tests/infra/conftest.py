@@ -75,7 +75,8 @@ def settings_of(env: str) -> Settings:
         return settings_module.load(env)
     dev = settings_module.load("dev")
     serving = replace(dev.serving, targets=("lambda", "endpoint"))
-    return replace(dev, serving=serving, network=settings_module.Network(vpc=True))
+    network, api = settings_module.Network(vpc=True), settings_module.Api(auth="iam")
+    return replace(dev, serving=serving, network=network, api=api)
 
 
 @pytest.fixture(scope="session")

@@ -308,7 +308,8 @@ def test_given_callers_who_sign_then_a_policy_that_nobody_has_yet_lets_them_call
     assert len(called) == len(routes(endpoint))
     assert all(api in arn for arn in called)
     assert any("/live/POST/v1/models/flights/predict" in arn for arn in called)
-    assert "Policy" in json.dumps(endpoint["Outputs"]["EndpointCallerPolicy"])
+    (named,) = resources(endpoint, "AWS::IAM::ManagedPolicy")
+    assert endpoint["Outputs"]["EndpointCallerPolicy"]["Value"] == {"Ref": named}
     # The release's last check asks as a caller would.
     release = full.template("flights", "release")
     (probe,) = [

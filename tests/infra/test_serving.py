@@ -141,12 +141,15 @@ def only_of(template: Template, kind: str, api: str) -> Resource:
     return dict(found["Properties"])
 
 
-def test_given_every_method_then_it_asks_for_a_token_with_the_scope(each: Synthesis) -> None:
+def test_given_every_method_then_it_asks_for_a_token_with_the_scope_or_a_signature(each: Synthesis) -> None:
     template = each.template("flights", "serving")
     for api, routes in (("Http", ROUTES), ("Inference", INFERENCE_ROUTES)):
         methods = of_api(template, "AWS::ApiGateway::Method", api).values()
         assert len(methods) == len(routes)
         for method in methods:
+            if each.settings.signed:
+                assert method["Properties"]["AuthorizationType"] == "AWS_IAM"
+                continue
             assert method["Properties"]["AuthorizationType"] == "COGNITO_USER_POOLS"
             assert method["Properties"]["AuthorizationScopes"] == [f"millrace-{each.settings.env}/predict"]
 

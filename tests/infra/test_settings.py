@@ -76,6 +76,8 @@ def test_given_nested_values_then_only_they_change(tmp_path: Path) -> None:
         ("[endpoint]\ninstances = 5", "endpoint.most", "endpoint.instances"),
         ("[endpoint]\ninvocations_per_instance = 0", "endpoint.invocations_per_instance", "1 or more"),
         ("[endpoint]\ncanary_percent = 51", "endpoint.canary_percent", "1 to 50"),
+        ("port = 4566\n[api]\nauth = 'iam'", "api.auth", "signatures"),
+        ("[api]\nauth = 'cookie'", "api.auth", "'token' or 'iam'"),
         ("port = 4566\n[network]\nvpc = true", "network.vpc", "laptop"),
         ("[endpoint]\ncanary_minutes = 0", "endpoint.canary_minutes", "1 to 60"),
     ],
