@@ -101,6 +101,7 @@ def test_after_a_restart_of_the_emulator_the_champion_serves_again(
 ) -> None:
     before = released.champion()
     answer = released.call("POST", url, records, released.token())
+    other = f"{released.outputs()['endpoint_url']}/v1/models/{TOY}/predict"
     released.millrace("down", seconds=120)
     failed = released.millrace("predict", "--workload", TOY, fails=True)
     assert "millrace up" in failed.stderr
@@ -112,3 +113,5 @@ def test_after_a_restart_of_the_emulator_the_champion_serves_again(
     assert [each["probability"] for each in again.body["predictions"]] == [
         each["probability"] for each in answer.body["predictions"]
     ]
+    reply = released.call("POST", other, records, released.token())
+    assert (reply.status, reply.body["version"]) == (200, before["version"]), "the endpoint came up, too"
