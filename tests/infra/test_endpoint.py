@@ -15,7 +15,7 @@ import pytest
 from aws_cdk import assertions
 
 from infra import code
-from infra.bundling import function_code
+from infra.bundling import UNUSED, function_code
 from infra.constructs.image import BUILD_MINUTES, STEPS
 from infra.stacks.endpoint import Endpoint, code_hash
 from infra.stacks.foundation import Foundation
@@ -133,6 +133,15 @@ def test_given_the_dockerfile_then_its_base_is_pinned_and_the_user_is_not_root()
     users = re.findall(r"^USER (\d+):(\d+)$", DOCKERFILE, re.MULTILINE)
     assert users
     assert all(int(number) > 0 for user in users for number in user)
+
+
+def test_given_the_engine_then_the_image_leaves_out_of_it_what_the_functions_leave_out() -> None:
+    step = r"^WORKDIR \S+/onnxruntime\nRUN rm -r ((?:[^\n\\]|\\\n)+)$"
+    (left_out,) = re.findall(step, DOCKERFILE, re.MULTILINE)
+    of_engine = {
+        pattern.removeprefix("onnxruntime/") for pattern in UNUSED if pattern.startswith("onnxruntime/")
+    }
+    assert set(left_out.replace("\\\n", " ").split()) == of_engine
 
 
 def test_given_sagemaker_then_the_image_starts_as_it_does_there() -> None:
