@@ -43,10 +43,11 @@ def package(session: Session) -> list[Source]:
 
 
 def release(session: Session) -> list[Source]:
-    """Read the state machine's log, and that of the function that checks a release through the API."""
-    machine = session.settings.name(session.workload, "release")
+    """Read the state machines' logs, and that of the function that checks a release through the API."""
+    machines = ["release", *(["endpoint"] if session.settings.has_endpoint else [])]
+    names = [session.settings.name(session.workload, machine) for machine in machines]
     return [
-        Source(f"/aws/vendedlogs/states/{machine}"),
+        *(Source(f"/aws/vendedlogs/states/{name}") for name in names),
         Source(session.settings.logs(session.workload, "probe")),
     ]
 
@@ -54,6 +55,16 @@ def release(session: Session) -> list[Source]:
 def predict(session: Session) -> list[Source]:
     """Read the function's log."""
     return [Source(session.settings.logs(session.workload, "predict"))]
+
+
+def endpoint(session: Session) -> list[Source]:
+    """Read what the endpoint's containers say, and the function that passes requests on to them."""
+    if not session.settings.has_endpoint:
+        return []
+    return [
+        Source(f"/aws/sagemaker/Endpoints/{session.settings.name(session.workload)}"),
+        Source(session.settings.logs(session.workload, "forward")),
+    ]
 
 
 def job_prefix(session: Session) -> str:
@@ -67,6 +78,7 @@ PARTS: dict[str, Callable[[Session], list[Source]]] = {
     "package": package,
     "release": release,
     "predict": predict,
+    "endpoint": endpoint,
 }
 
 

@@ -36,7 +36,7 @@ def logs(
 ) -> None:
     """Show logs as one stream, each line with its time and the part that wrote it.
 
-    :param part: preprocess, train, package, release or predict; all of them, if not given
+    :param part: preprocess, train, package, release, predict or endpoint; all of them, if not given
     :param env: the environment; MILLRACE_ENV or local, if not given
     :param workload: the workload; not needed where the environment has one
     :param since: how far back: 30s, 15m, 2h or 1d

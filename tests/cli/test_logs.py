@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -36,7 +37,7 @@ def test_what_is_no_age_is_refused(text: str) -> None:
 
 def test_a_part_without_logs_is_refused_with_those_that_have_some() -> None:
     assert logs.chosen("all") == list(PARTS)
-    with pytest.raises(CliError, match="name one of preprocess, train, package, release, predict"):
+    with pytest.raises(CliError, match="name one of preprocess, train, package, release, predict, endpoint"):
         logs.chosen("gate")
 
 
@@ -78,6 +79,19 @@ def test_groups_that_all_jobs_share_are_read_by_the_job_s_own_streams() -> None:
         "/millrace/dev/flights/preprocess/output",
         "/millrace/dev/flights/preprocess/error",
     ]
+
+
+def test_an_endpoint_has_logs_only_where_there_is_one() -> None:
+    alone = session("dev", "flights")
+    assert groups(alone, "endpoint") == []
+    serving = replace(alone.settings.serving, targets=("lambda", "endpoint"))
+    both = replace(alone, settings=replace(alone.settings, serving=serving))
+    assert groups(both, "endpoint") == [
+        "/aws/sagemaker/Endpoints/millrace-dev-flights",
+        "/millrace/dev/flights/forward",
+    ]
+    (machine,) = set(groups(both, "release")) - set(groups(alone, "release"))
+    assert machine == "/aws/vendedlogs/states/millrace-dev-flights-endpoint"
 
 
 def groups(here: Session, part: str) -> Sequence[str]:
