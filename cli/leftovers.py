@@ -1,7 +1,8 @@
 """What an environment's stacks have left behind, and a new deploy would collide with.
 
-An environment that retains its data keeps tables, log groups and model package groups when its stacks are
-destroyed. Their names are fixed, so CloudFormation cannot make them again.
+An environment that retains its data keeps tables, log groups, model package groups and the registry of its
+server's images when its stacks are destroyed. Their names are fixed, so CloudFormation cannot make them
+again.
 """
 
 from __future__ import annotations
@@ -40,8 +41,10 @@ def leftovers(session: Session) -> list[Leftover]:
             found += [*_table(here), *_group(here)]
         if "release" not in deployed:
             found += _endpoint(here)
+        if "image" not in deployed:
+            found += _images(here)
         found += _log_groups(here, deployed)
-    return found
+    return list(dict.fromkeys(found))
 
 
 def _table(session: Session) -> Iterator[Leftover]:
@@ -69,17 +72,32 @@ def _endpoint(session: Session) -> Iterator[Leftover]:
         yield Leftover("endpoint", name, f"aws sagemaker delete-endpoint --endpoint-name {name}")
 
 
+def _images(session: Session) -> Iterator[Leftover]:
+    """The registry of the server's images; the laptop builds none."""
+    if session.local or not session.settings.has_endpoint:
+        return
+    client, name = session.client("ecr"), session.settings.stack("server")
+    try:
+        client.describe_repositories(repositoryNames=[name])
+    except client.exceptions.RepositoryNotFoundException:
+        return
+    yield Leftover("image repository", name, f"aws ecr delete-repository --force --repository-name {name}")
+
+
 def _log_groups(session: Session, deployed: dict[str, Stack]) -> Iterator[Leftover]:
     client = session.client("logs")
     owned = _owned_log_groups(session, [stack["StackName"] for stack in deployed.values()])
     pages = client.get_paginator("describe_log_groups")
-    for prefix in (
-        session.settings.logs(session.workload, ""),
-        f"/aws/vendedlogs/states/{session.settings.name(session.workload)}-",
-    ):
+    settings, workload = session.settings, session.workload
+    prefixes = (settings.logs(workload, ""), f"/aws/vendedlogs/states/{settings.name(workload)}-")
+    whole = (
+        f"/aws/sagemaker/Endpoints/{settings.name(workload)}",
+        *(f"/millrace/{settings.env}/{name}" for name in ("image", "make-image", "network")),
+    )
+    for prefix in (*prefixes, *whole):
         for page in pages.paginate(logGroupNamePrefix=prefix):
             for name in (each["logGroupName"] for each in page["logGroups"]):
-                if name not in owned:
+                if name not in owned and (prefix in prefixes or name == prefix):
                     yield Leftover("log group", name, f"aws logs delete-log-group --log-group-name {name}")
 
 

@@ -74,6 +74,26 @@ def test_given_a_destroyed_environment_whose_endpoint_still_runs_then_it_is_foun
     assert found.removal == "aws sagemaker delete-endpoint --endpoint-name millrace-prod-flights"
 
 
+def test_given_an_environment_with_an_endpoint_then_images_and_logs_of_its_own_are_found(
+    here: Session,
+) -> None:
+    serving = dataclasses.replace(here.settings.serving, targets=("lambda", "endpoint"))
+    both = dataclasses.replace(here, settings=dataclasses.replace(here.settings, serving=serving))
+    for env in ("prod", "dev"):
+        both.client("ecr").create_repository(repositoryName=f"millrace-{env}-server")
+        for name in ("image", "make-image", "network"):
+            both.client("logs").create_log_group(logGroupName=f"/millrace/{env}/{name}")
+    for name in ("millrace-prod-flights", "millrace-prod-flights2"):
+        both.client("logs").create_log_group(logGroupName=f"/aws/sagemaker/Endpoints/{name}")
+    assert named(leftovers.leftovers(both)) == [
+        "image repository millrace-prod-server",
+        "log group /aws/sagemaker/Endpoints/millrace-prod-flights",
+        "log group /millrace/prod/image",
+        "log group /millrace/prod/make-image",
+        "log group /millrace/prod/network",
+    ]
+
+
 def test_given_nothing_left_then_nothing_is_in_the_way(here: Session) -> None:
     (check,) = checks.fixed_names(here)
     assert (check.level, check.remedy) == ("ok", "")
