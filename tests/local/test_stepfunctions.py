@@ -124,3 +124,46 @@ def job(script: str) -> dict[str, Any]:
         },
         "AppSpecification": {"ImageUri": "image", "ContainerEntrypoint": ["bash", "-c", script]},
     }
+
+
+def child(aws: AWS, state: dict[str, Any]) -> str:
+    """The ARN of a machine of one state."""
+    definition = {"QueryLanguage": "JSONata", "StartAt": "Only", "States": {"Only": state}}
+    made = aws("stepfunctions").create_state_machine(
+        name=f"child-{uuid.uuid4().hex[:8]}", definition=json.dumps(definition), roleArn=ROLE
+    )
+    return str(made["stateMachineArn"])
+
+
+CHILD = "arn:aws:states:::states:startExecution.sync:2"
+
+
+def test_given_a_child_execution_then_its_output_is_the_tasks(
+    run: Callable[..., dict[str, Any]], aws: AWS
+) -> None:
+    machine = child(aws, {"Type": "Pass", "Output": {"said": "{% $states.input.word %}"}, "End": True})
+    ended = run(CHILD, {"StateMachineArn": machine, "Input": {"word": "yes"}})
+    assert json.loads(ended["output"])["Output"] == {"said": "yes"}
+
+
+def test_given_a_child_execution_that_fails_then_the_cause_describes_it(
+    run: Callable[..., dict[str, Any]], aws: AWS
+) -> None:
+    machine = child(aws, {"Type": "Fail", "Error": "Millrace.Odd", "Cause": "seven"})
+    ended = run(CHILD, {"StateMachineArn": machine, "Input": {}})
+    assert (ended["status"], ended["error"]) == ("FAILED", "States.TaskFailed")
+    described = json.loads(ended["cause"])
+    assert (described["Status"], described["Error"], described["Cause"]) == (
+        "FAILED",
+        "Millrace.Odd",
+        "seven",
+    )
+
+
+def test_given_a_stopped_execution_then_its_child_is_stopped_too(aws: AWS) -> None:
+    machine = child(aws, {"Type": "Wait", "Seconds": 600, "End": True})
+    execution = begin(aws, CHILD, {"StateMachineArn": machine, "Input": {}})
+    started = eventually(lambda: aws("stepfunctions").list_executions(stateMachineArn=machine)["executions"])
+    aws("stepfunctions").stop_execution(executionArn=execution)
+    ended = eventually(lambda: _ended(aws, started[0]["executionArn"]))
+    assert ended["status"] == "ABORTED"
