@@ -20,6 +20,8 @@ REQUEST_SECONDS = 30.0
 IDLE_SECONDS = 75.0
 PIECE_BYTES = 16 * 1024
 """How much of a body in chunks is looked at in one go."""
+TOLD_OFF = 32
+"""How many callers beyond the most are told so; the files that are left are the process's own."""
 LINGER_BYTES = 8 * 1024 * 1024
 """What is still read, and thrown away, of a caller who was refused: else he would see a reset, not why."""
 
@@ -73,6 +75,9 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport = transport  # type: ignore[assignment]
+        if len(self._all) >= self._all.most + TOLD_OFF:
+            self._transport.abort()
+            return
         if len(self._all) >= self._all.most:
             self._refuse(Refusal(503, f"There are {self._all.most} connections already; try again."))
         self._all.add(self)
@@ -134,7 +139,10 @@ class Connection(asyncio.Protocol):
             if waited > REQUEST_SECONDS:
                 self._refuse(Refusal(408, f"The request did not arrive within {REQUEST_SECONDS:.0f} s."))
         elif waited > IDLE_SECONDS:
-            self.leave()
+            if self._transport.get_write_buffer_size():
+                self._transport.abort()  # an answer too small to pause for, which nobody fetches
+            else:
+                self.leave()
 
     def leave(self) -> None:
         """End an idle connection, unless a request is in the system's memory already."""

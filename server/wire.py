@@ -18,6 +18,9 @@ SANE_ID = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 """Of a caller's ids those are taken that mean the same in every log, header and JSON text."""
 _ONCE = frozenset({"host", "content-length", "transfer-encoding", "content-type", "content-encoding"})
 _CHUNK = re.compile(rb"[0-9A-Fa-f]{1,8}")
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_FIELD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:")
+_VERSIONS = (b" HTTP/1.1", b" HTTP/1.0")
 _MOST_LINE = 256
 _MOST_TRAILERS = 8192
 
@@ -88,10 +91,10 @@ def read_head(raw: bytes) -> Head:
         raise Refusal(400, f"This is not HTTP/1.1: {error}.") from None
     finally:
         del lines.parser  # each holds the other
-    version = parser.get_http_version()
-    if version not in ("1.1", "1.0"):
+    first = raw.partition(LINE)[0]
+    if not first.endswith(_VERSIONS):  # the parser reads RTSP too, and ICE
         raise Refusal(505, "HTTP/1.1 is spoken here.")
-    return _head(parser.get_method().decode(), lines, old=version == "1.0")
+    return _head(parser.get_method().decode(), lines, old=first.endswith(_VERSIONS[1]))
 
 
 def _head(method: str, lines: _Lines, *, old: bool) -> Head:
@@ -161,8 +164,10 @@ class Chunks:
             self._trailers += len(line) + 2
             if self._trailers > _MOST_TRAILERS:
                 raise Refusal(431, "The trailers are too large.")
+            if line and not _FIELD.match(line):
+                raise Refusal(400, "What follows the last chunk is no header.")
             return not line
-        size = line.partition(b";")[0].strip(b" \t")
+        size = line.partition(b";")[0].rstrip(b" \t")
         if not _CHUNK.fullmatch(size):
             raise Refusal(400, "A chunk does not begin with its size.")
         self._wanted = int(size, 16)
@@ -177,6 +182,8 @@ class Chunks:
                 raise Refusal(400, "A line between chunks is too long.")
             return None
         line = bytes(self._left[:end])
+        if _CONTROL.search(line):  # to another reader a line might end there
+            raise Refusal(400, "A line between chunks holds a control character.")
         del self._left[: end + 2]
         return line
 

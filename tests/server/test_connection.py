@@ -134,6 +134,7 @@ def test_given_requests_in_a_row_when_they_come_in_pieces_then_each_is_answered_
     [
         (b"GET / HTTP/1.1\r\n\r\n", 400),
         (b"GET / HTTP/2.0\r\n" + HOST + b"\r\n", 505),
+        (b"GET / RTSP/1.1\r\n" + HOST + b"\r\n", 505),
         (b"nonsense\r\n\r\n", 400),
         (b"\x16\x03\x01\x02\x00\x01\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
@@ -157,6 +158,11 @@ def test_given_requests_in_a_row_when_they_come_in_pieces_then_each_is_answered_
         (chunked(end=b"0x1\r\n"), 400),
         (chunked(end=b"\r\n"), 400),
         (chunked(end=b"2\r\nabc\r\n"), 400),
+        (chunked(end=b" 0\r\n\r\n"), 400),
+        (chunked(end=b"1;\nxx\r\nx\r\n0\r\n\r\n"), 400),
+        (chunked(end=b"1;\rxx\r\nx\r\n0\r\n\r\n"), 400),
+        (chunked(end=b"0\r\nGET /smuggled HTTP/1.1\r\n\r\n"), 400),
+        (chunked(end=b"0\r\na: b\nc: d\r\n\r\n"), 400),
         (chunked(end=b"1;" + b"x" * 300), 400),
         (chunked(end=b"fffffffff\r\n"), 400),
         (chunked(b"x" * 600, end=b"191\r\n"), 413),
@@ -246,6 +252,17 @@ def test_given_a_silent_caller_then_the_connection_ends_without_a_word(caller: C
     assert caller.wire.sent == b"</g>"
 
 
+@pytest.mark.parametrize("line", [b"", b"Connection: close\r\n"])
+def test_given_a_caller_who_leaves_a_small_answer_unfetched_then_he_is_cut_off(
+    caller: Caller, line: bytes
+) -> None:
+    caller.send(b"GET /g HTTP/1.1\r\n%b%b\r\n" % (HOST, line))
+    caller.wire.unsent = 10
+
+    assert caller.wait(connection.IDLE_SECONDS) != "aborted"
+    assert caller.wait(1) == "aborted"
+
+
 def test_given_a_request_that_the_system_holds_already_then_an_idle_connection_stays(caller: Caller) -> None:
     caller.wire.theirs.sendall(GET)
 
@@ -292,6 +309,17 @@ def test_given_as_many_callers_as_may_be_then_the_next_is_told_to_come_again(cal
     wire.forget()
 
     assert (wire.sent, wire.ended) == (b"<503>", "half")
+
+
+def test_given_far_more_callers_than_may_be_then_the_last_are_cut_off_at_once(caller: Caller) -> None:
+    caller.all.most = 1
+    wires = [Wire() for _ in range(connection.TOLD_OFF + 1)]
+    for wire in wires:
+        Connection(caller.all).connection_made(wire)  # type: ignore[arg-type]
+        wire.forget()
+
+    assert {wire.ended for wire in wires[:-1]} == {"half"}
+    assert (wires[-1].sent, wires[-1].ended) == (b"", "aborted")
 
 
 def test_given_a_caller_who_never_fetches_his_answers_then_he_is_cut_off(caller: Caller) -> None:
