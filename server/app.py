@@ -150,7 +150,10 @@ class App:
             inner = unwrap(request.headers, request.body)
         except ValueError:
             return self.core.refuse(Problem(400, "The envelope cannot be read."), request.request_id)
-        return wrap(self.core.answer(inner))
+        reply = self.core.answer(inner)
+        if reply.failure:  # told here: the caller knows the inner request's id, not this one's
+            self._log.failure(inner.request_id, inner.route, reply.failure)
+        return wrap(reply)
 
     def _tell_metrics(self, _request: Request) -> Reply:
         manifest = self.core.bundle.manifest if self.core.bundle else None

@@ -37,7 +37,10 @@ def is_enveloped(headers: Mapping[str, str]) -> bool:
 def unwrap(headers: Mapping[str, str], body: bytes) -> Request:
     """Return the request within. Raises ValueError where the envelope cannot be read."""
     text = headers[ATTRIBUTES].removeprefix(MARK)
-    found = msgspec.json.decode(urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=Address)
+    try:
+        found = msgspec.json.decode(urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=Address)
+    except RecursionError:
+        raise ValueError("the envelope is nested too deep") from None
     given = {
         "content-type": headers.get("content-type", ""),
         "content-encoding": found.content_encoding,
@@ -48,9 +51,9 @@ def unwrap(headers: Mapping[str, str], body: bytes) -> Request:
 
 
 def wrap(reply: Reply) -> Reply:
-    """Return the reply that carries ``reply``."""
+    """Return the reply that carries ``reply``; its failure is not carried on."""
     binary = isinstance(reply.body, bytes)
     about = {"status": reply.status, "headers": reply.headers, "bytes": binary}
     body = reply.body if isinstance(reply.body, bytes) else reply.body.encode()
     content = msgspec.json.encode(about) + b"\n" + body
-    return Reply(content, {"Content-Type": CONTENT_TYPE}, 200, reply.records, reply.warnings, reply.failure)
+    return Reply(content, {"Content-Type": CONTENT_TYPE}, 200, reply.records, reply.warnings)

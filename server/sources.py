@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
@@ -129,29 +128,30 @@ class Archive:
 
     def reader(self) -> Read:
         """Read the file, and return what reads its members."""
-        import zipfile  # noqa: PLC0415 - a folder does without it
-
         try:
-            archive = zipfile.ZipFile(io.BytesIO(self._place.read_bytes()))
+            content = self._place.read_bytes()
         except FileNotFoundError:
             return _nothing
-        except zipfile.BadZipFile as error:
+        from zipfile import ZipFile  # noqa: PLC0415 - a folder does without it
+
+        try:
+            archive = ZipFile(io.BytesIO(content))
+        except Exception as error:  # of many kinds, for it is read by no grammar; all of it is in memory
             raise BundleError(f"{self.name}: {error}; fetch the bundle again") from error
         inner = INNER if INNER + MANIFEST in archive.namelist() else ""
         return lambda name: self._member(archive, inner + name)
 
     def _member(self, archive: ZipFile, name: str) -> bytes:
-        import zipfile  # noqa: PLC0415
-
         try:
             member = archive.getinfo(name)
-            if member.file_size > MOST_BYTES:
-                raise BundleError(f"{self.name}: {name} has {member.file_size} bytes; at most {MOST_BYTES}")
-            with archive.open(member) as opened:
-                return opened.read(member.file_size)
         except KeyError:
             raise FileNotFoundError(name) from None
-        except (EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        if member.file_size > MOST_BYTES:
+            raise BundleError(f"{self.name}: {name} has {member.file_size} bytes; at most {MOST_BYTES}")
+        try:
+            with archive.open(member) as opened:
+                return opened.read(member.file_size)
+        except Exception as error:  # of as many kinds as there are ways to pack
             raise BundleError(f"{self.name}: {name}: {error}; fetch the bundle again") from error
 
 

@@ -179,7 +179,13 @@ def test_given_an_envelope_of_another_route_then_that_is_answered(
     assert (json.loads(first)["status"], rest) == (expected[0], expected[2])
 
 
-@pytest.mark.parametrize("attributes", ["millrace=1;", "millrace=1;!", "millrace=1;e30", "millrace=1;é"])
+DEEP = urlsafe_b64encode(b'{"route":"/health","more":%b1%b}' % (b"[" * 5000, b"]" * 5000)).decode()
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    ["millrace=1;", "millrace=1;!", "millrace=1;e30", "millrace=1;é", f"millrace=1;{DEEP}"],
+)
 def test_given_an_envelope_that_cannot_be_read_then_it_is_refused(app: App, attributes: str) -> None:
     headers = {"X-Amzn-SageMaker-Custom-Attributes": attributes}
 
@@ -305,6 +311,21 @@ def test_given_an_error_of_ours_then_the_caller_is_not_told_and_the_log_is(
     (line,) = said
     assert (line["level"], line["error"], line["route"]) == ("ERROR", "RuntimeError", PREDICT)
     assert "secret" not in json.dumps(line)
+
+
+def test_given_an_error_of_ours_in_an_envelope_then_the_log_has_the_id_that_the_caller_is_told(
+    app: App, said: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app.core.predictor, "predict", lambda *_, **__: 1 / 0)
+    inner = {"route": PREDICT, "model": "parcels", "request_id": ID}
+
+    _, _, content = call(app, "POST", "/invocations", packed({"records": [PARCEL]}), envelope(inner))
+
+    about, _, body = content.partition(b"\n")
+    assert json.loads(about)["status"] == 500
+    (line,) = said
+    assert line["request_id"] == json.loads(body)["request_id"] == ID
+    assert (line["error"], line["route"]) == ("ZeroDivisionError", PREDICT)
 
 
 def test_given_answers_then_the_metrics_count_them_as_prometheus_reads_them(app: App) -> None:

@@ -6,6 +6,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +187,23 @@ def test_given_a_zip_that_is_none_then_it_is_refused(tmp_path: Path, content: by
 
     with pytest.raises(BundleError, match="fetch the bundle again"):
         load(source_of(str(tmp_path / "b.zip")))
+
+
+@pytest.mark.parametrize(
+    "packing", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+)
+def test_given_a_zip_with_any_byte_changed_then_it_is_refused_or_holds_no_bundle(
+    tmp_path: Path, packing: int
+) -> None:
+    place = tmp_path / "b.zip"
+    with zipfile.ZipFile(place, "w", packing) as archive:
+        archive.writestr("bundle/manifest.json", '{"format": 1}')
+    content = place.read_bytes()
+
+    for at in range(len(content)):
+        place.write_bytes(content[:at] + bytes([content[at] ^ 0xFF]) + content[at + 1 :])
+        with suppress(BundleError):
+            assert load(source_of(str(place))) is None
 
 
 class Eye:
