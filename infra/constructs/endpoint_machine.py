@@ -17,6 +17,8 @@ from infra.stacks.registry import Registry
 MINUTE = 60
 START_SECONDS = 1800
 """What instances may take to start, beside the time for which the canary is watched."""
+DIGITS = 12
+"""What the machine appends to the prefix to name a release's model and configuration."""
 NO_NETWORK = "none"
 """What fills the machine's placeholders where the containers are in no network of ours."""
 SCALING = "sagemaker.application-autoscaling.amazonaws.com"
@@ -81,14 +83,14 @@ class EndpointMachine(Construct):
     def _let_host(self) -> None:
         """The one endpoint, and models and configurations of its prefix."""
         endpoint = self._arn("sagemaker", f"endpoint/{self.endpoint.name}")
-        configs = self._arn("sagemaker", f"endpoint-config/{self.prefix}-*")
-        models = self._arn("sagemaker", f"model/{self.prefix}-*")
+        # A digit each: the names of a workload whose own name goes on where this one's ends are longer.
+        configs = self._arn("sagemaker", f"endpoint-config/{self.prefix}-{'?' * DIGITS}")
+        models = self._arn("sagemaker", f"model/{self.prefix}-{'?' * DIGITS}")
         self._allow("sagemaker", ("CreateEndpoint", "UpdateEndpoint", "AddTags"), endpoint, configs)
         self._allow("sagemaker", ("DescribeEndpoint", "DeleteEndpoint", "InvokeEndpoint"), endpoint)
         for kind, arn in (("EndpointConfig", configs), ("Model", models)):
             actions = tuple(f"{verb}{kind}" for verb in ("Create", "Describe", "Delete"))
             self._allow("sagemaker", (*actions, "AddTags"), arn)
-            acknowledge_resource(self.role, arn, "The machine names them by release; the prefix bounds them.")
         # Listing takes no resource; the machine's role acknowledges the finding.
         self._allow("sagemaker", ("ListEndpoints", "ListEndpointConfigs", "ListModels"), "*")
 

@@ -156,7 +156,7 @@ def test_given_an_endpoint_then_nothing_of_another_workload_may_be_changed(hosti
             if action.split(":")[0] == "sagemaker" and "List" not in action:
                 for resource in as_list(statement["Resource"]):
                     assert re.search(
-                        r":(endpoint/millrace-dev-flights|(model|endpoint-config)/millrace-dev-flights-\*)$",
+                        r":(endpoint/millrace-dev-flights|(model|endpoint-config)/millrace-dev-flights-\?{12})$",
                         str(resource["Fn::Join"][1][-1]),
                     )
 
@@ -166,6 +166,7 @@ def test_given_an_endpoint_then_its_machine_is_filled_and_run_by_the_release(hos
     filled = {one["StateMachineName"].rpartition("-")[2]: one["DefinitionSubstitutions"] for one in machines}
     assert set(filled["endpoint"]) == placeholders("endpoint")
     assert set(filled["release"]) == placeholders("release")
+    assert "none" not in (filled["endpoint"]["Subnets"], filled["endpoint"]["SecurityGroups"])
     assert filled["release"]["EndpointMachine"]["Ref"].startswith("HostingUpdate")
     assert filled["release"]["EndpointParameter"] == "/millrace/dev/flights/endpoint"
     assert only(hosting, "Custom::MillraceDeploy")["Endpoint"]
