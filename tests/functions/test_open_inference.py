@@ -375,6 +375,8 @@ BOTH = (DEPOT, DISTANCE)
         ((DEPOT, tensor("distance", "BYTES", ["1"])), {}, "`distance` is BYTES; it must be FP32"),
         ((tensor("depot", "INT64", [1]), DISTANCE), {}, "`depot` is INT64; it must be BYTES"),
         ((DEPOT, tensor("distance", "FP32", [5.0], [2])), {}, "1 elements where its shape [2] has 2"),
+        ((tensor("rows", "BYTES", ["1"], [int("9" * 4300), 6]),), {}, "- at `$.inputs[0].shape[0]`"),
+        ((DEPOT, tensor("distance", "FP32", [5.0], [1] * 2000)), {}, "- at `$.inputs[1].shape`"),
         (
             (DEPOT, tensor("distance", "FP32", [5.0], [1, 1, 1])),
             {},
@@ -456,7 +458,7 @@ def test_given_a_body_that_is_no_request_then_the_error_says_where(
     assert said in answer.error
 
 
-@pytest.mark.parametrize("length", ["0", "-1", "9999", "x", "²"])
+@pytest.mark.parametrize("length", ["0", "-1", "9999", "x", "²", "9" * 5000])
 def test_given_a_length_of_json_that_cannot_be_then_it_is_refused(service: Service, length: str) -> None:
     body, _ = as_bytes(*BOTH)
 
@@ -464,6 +466,13 @@ def test_given_a_length_of_json_that_cannot_be_then_it_is_refused(service: Servi
 
     assert answer.status == 400
     assert "Inference-Header-Content-Length" in answer.error
+
+
+def test_given_a_size_below_nothing_then_it_is_refused_and_not_passed_over(service: Service) -> None:
+    answer = ask(service, *in_json(DEPOT, {**DISTANCE, "parameters": {"binary_data_size": -5}}))
+
+    assert answer.status == 400
+    assert "binary_data_size" in answer.error
 
 
 def test_given_bytes_that_are_cut_off_anywhere_then_the_request_is_refused(service: Service) -> None:

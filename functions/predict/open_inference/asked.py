@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -21,6 +21,11 @@ UNSUPPORTED = ("shared_memory_region", "classification")
 """Parameters that would change what is answered, and that nothing here can heed."""
 _WINDOWS = {b"\x1f": 31, b"x": 15}
 """First byte of a packed body, with which no JSON begins, and what unpacks it: gzip, and zlib's deflate."""
+
+
+Dimension = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+Dimensions = Annotated[list[Dimension], msgspec.Meta(max_length=8)]
+"""A shape that can be told back; far more than any tensor here has."""
 
 
 class OutputParameters(msgspec.Struct, frozen=True, gc=False):
@@ -47,7 +52,7 @@ class RequestParameters(msgspec.Struct, frozen=True, gc=False):
 class InputParameters(msgspec.Struct, frozen=True, gc=False):
     """How an input is sent: ``binary_data_size`` bytes behind the JSON, or -1."""
 
-    binary_data_size: int = -1
+    binary_data_size: Annotated[int, msgspec.Meta(ge=0)] = -1
     shared_memory_region: Any = UNSET
 
 
@@ -55,7 +60,7 @@ class Tensor(msgspec.Struct):
     """An input of any kind."""
 
     name: str
-    shape: list[int]
+    shape: Dimensions
     datatype: str
     data: list[Any] | msgspec.UnsetType = UNSET
     parameters: InputParameters = InputParameters()
@@ -198,11 +203,12 @@ def _document(head: bytes) -> Any:
 
 
 def _header_length(declared: str, body: bytes) -> int:
-    length = int(declared) if declared.isascii() and declared.isdigit() else 0
+    plain = declared.isascii() and declared.isdigit() and len(declared) <= 15
+    length = int(declared) if plain else 0
     if not 0 < length <= len(body):
         raise Problem(
             400,
-            f"Inference-Header-Content-Length is {declared!r}; it must be the length of the request's JSON, "
+            f"Inference-Header-Content-Length is {declared[:40]!r}; it must be the length of the request's JSON, "
             f"from 1 to the body's {len(body)} bytes",
         )
     return length
