@@ -208,8 +208,8 @@ def _header_length(declared: str, body: bytes) -> int:
     if not 0 < length <= len(body):
         raise Problem(
             400,
-            f"Inference-Header-Content-Length is {declared[:40]!r}; it must be the length of the request's JSON, "
-            f"from 1 to the body's {len(body)} bytes",
+            f"Inference-Header-Content-Length is {declared[:40]!r}; it must be the length of the request's "
+            f"JSON, from 1 to the body's {len(body)} bytes",
         )
     return length
 
