@@ -156,8 +156,11 @@ class Process:
     async def _tick(self, connections: Connections) -> None:
         while True:
             await asyncio.sleep(1)
-            self._app.tick()
-            connections.sweep()
+            try:
+                connections.sweep()
+                self._app.tick()
+            except Exception as error:  # such as no file to be had: the next second may go well
+                self._log.failure("", "tick", error)
             if self._share and self._share.orphaned:
                 self._told.set()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import time
 from pathlib import Path
@@ -46,6 +47,18 @@ def test_given_two_workers_then_each_tells_what_all_have_counted_and_they_end_to
         assert {counted(server) for _ in range(8)} == {CALLS}
         assert server.end() == 0
         assert [line["message"] for line in server.lines].count("ended") == 2
+
+
+def test_given_a_second_that_went_wrong_then_the_next_is_counted_and_swept_all_the_same(folder: Path) -> None:
+    """A worker tells its counts every second, for which it opens files: too many callers leave it none."""
+    with running(str(folder), "--workers", "2") as server:
+        server.wait_for("listening")
+        for worker in children(server.process.pid):
+            resource.prlimit(worker, resource.RLIMIT_NOFILE, (4, 4))
+        assert server.wait_for("unexpected error")["error"] == "OSError"
+        server.process.kill()
+
+        assert server.wait_for("ended")
 
 
 def test_given_a_worker_that_dies_then_the_others_end_and_the_process_says_so(folder: Path) -> None:
