@@ -7,6 +7,7 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 
 import msgspec
 
@@ -14,6 +15,7 @@ from .log import Log
 from .run import Ready, StartError, bind, serve
 from .settings import Settings
 
+ENDS = (signal.SIGTERM, signal.SIGINT)
 HALF = 128 * 1024
 SLOT = 8 + 2 * HALF
 
@@ -77,20 +79,24 @@ def supervise(settings: Settings, log: Log, ready: Ready | None = None) -> int:
     settings = msgspec.structs.replace(settings, port=reserved.getsockname()[1])
     board, parent = Board(settings.workers), os.getpid()
     crew = Crew()
-    for each in (signal.SIGTERM, signal.SIGINT):
+    for each in ENDS:
         signal.signal(each, crew.end)
+    # Who is told to end between its birth and its own handling of signals must not take it for its parent's.
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
     for place in range(settings.workers):
         pid = os.fork()
         if not pid:
             share = Share(board, place, parent)
             os._exit(_work(settings, log, None if place else ready, share))
         crew.add(pid)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
     return crew.wait(log)
 
 
 def _work(settings: Settings, log: Log, ready: Ready | None, share: Share) -> int:
-    for each in (signal.SIGTERM, signal.SIGINT):
+    for each in ENDS:
         signal.signal(each, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
     try:
         serve(settings, log, ready, share)
     except StartError as error:
@@ -113,13 +119,14 @@ class Crew:
         """Count a worker in."""
         self._pids.add(pid)
         if self._ending:
-            os.kill(pid, signal.SIGTERM)
+            self.end()
 
     def end(self, *_: object) -> None:
         """Pass on that it is time to end."""
         self._ending = True
         for pid in self._pids:
-            os.kill(pid, signal.SIGTERM)
+            with suppress(ProcessLookupError):  # it has ended, and is about to be forgotten
+                os.kill(pid, signal.SIGTERM)
 
     def wait(self, log: Log) -> int:
         """Wait for all; 1 where one ended that was not told to, or other than it should."""
@@ -127,7 +134,7 @@ class Crew:
         while self._pids:
             pid, how = os.wait()
             self._pids.discard(pid)
-            if how or not self._ending:
+            if not self._ending or how not in (0, *ENDS):  # told as it began, it ends by the signal
                 log.error("a worker has ended by itself", worker=pid, status=os.waitstatus_to_exitcode(how))
                 status = 1
                 self.end()

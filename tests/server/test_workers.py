@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 from server.workers import Board
 
-from .running import Running, running
+from .running import ROOT, Running, running
 
 CALLS = 30
 COUNT = b'millrace_requests_total{route="/health",status="200"} '
@@ -68,6 +70,32 @@ def test_given_a_worker_that_dies_then_the_others_end_and_the_process_says_so(fo
 
         assert server.process.wait(10) == 1
         assert server.wait_for("a worker has ended by itself")["status"] == -signal.SIGKILL
+
+
+EARLY = """
+import os, signal, sys
+from server.log import Log
+from server.settings import Settings
+from server.workers import supervise
+fork = os.fork
+def told_as_it_forks():
+    os.kill(os.getpid(), signal.SIGTERM)
+    return fork()
+os.fork = told_as_it_forks
+sys.exit(supervise(Settings(bundle=sys.argv[1], port=0, workers=3), Log()))
+"""
+
+
+def test_given_a_process_told_to_end_as_it_begins_then_no_worker_stays(folder: Path) -> None:
+    command = [sys.executable, "-c", EARLY, str(folder)]
+    with subprocess.Popen(command, cwd=ROOT, start_new_session=True, stdout=subprocess.PIPE) as process:
+        try:
+            said, _ = process.communicate(timeout=20)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+
+    assert (process.returncode, said) == (0, b"")
 
 
 def test_given_a_process_that_is_killed_then_its_workers_end_too(folder: Path) -> None:
