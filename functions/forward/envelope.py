@@ -17,6 +17,7 @@ Response = dict[str, Any]
 
 ATTRIBUTES = "x-amzn-sagemaker-custom-attributes"
 TYPE = "application/vnd.millrace.envelope"
+STATUSES = range(100, 600)
 _UNSAFE = re.compile(r'[^ -~]|["\\]')
 _MOST = {"model": 64, "request_id": 64, "content_encoding": 40, "accept": 200}
 """Characters kept of what a caller chose: all names that mean something here are shorter."""
@@ -70,9 +71,11 @@ def unwrap(content: bytes) -> Response:
     line, _, body = content.partition(b"\n")
     try:
         about = json.loads(line)
+        if about["status"] not in STATUSES:
+            raise ValueError("no status of HTTP")
         response = {"statusCode": int(about["status"]), "headers": dict(about["headers"])}
         if about["bytes"]:
             return {**response, "body": base64.b64encode(body).decode(), "isBase64Encoded": True}
         return {**response, "body": body.decode()}
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise EnvelopeError(f"the answer does not begin with an envelope ({type(error).__name__})") from error

@@ -265,7 +265,12 @@ def test_given_a_binary_answer_then_it_goes_to_the_gateway_in_base64() -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"<html>", b"[]\n", b'{"status":200}\n', b'{"status":200,"headers":{},"bytes":false}\n\xff'],
+    [
+        *(b"", b"<html>", b"[]\n", b'{"status":200}\n', b'{"status":200,"headers":{},"bytes":false}\n\xff'),
+        b'{"status":Infinity,"headers":{},"bytes":false}\n',
+        b'{"status":99999,"headers":{},"bytes":false}\n',
+        b"[" * 100_000 + b"\n",
+    ],
 )
 def test_given_an_answer_of_something_else_then_it_is_told_apart(content: bytes) -> None:
     with pytest.raises(EnvelopeError):
