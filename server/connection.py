@@ -20,6 +20,8 @@ REQUEST_SECONDS = 30.0
 IDLE_SECONDS = 75.0
 PIECE_BYTES = 16 * 1024
 """How much of a body in chunks is looked at in one go."""
+HELD_BYTES = 64 * 1024 * 1024
+"""How much of requests that have arrived in part is held, of all callers together."""
 TOLD_OFF = 32
 """How many callers beyond the most are told so; the files that are left are the process's own."""
 LINGER_BYTES = 8 * 1024 * 1024
@@ -49,6 +51,7 @@ class Connections(set["Connection"]):
     def __init__(self, desk: Desk, now: Callable[[], float], most: int = 1000) -> None:
         super().__init__()
         self.desk, self.now, self.most, self.ending = desk, now, most, False
+        self.held, self.most_held = 0, HELD_BYTES
 
     def sweep(self) -> None:
         """End those that are too slow, or silent for too long."""
@@ -69,7 +72,7 @@ class Connection(asyncio.Protocol):
         self._rest, self._need = bytearray(), 0
         self._chunks: Chunks | None = None
         self._continued = self._full = self._refused = False
-        self._lingered = 0
+        self._lingered = self._held = 0
         self._since = all_open.now()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -84,6 +87,8 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, _: Exception | None) -> None:
         """Forget."""
+        self._all.held -= self._held
+        self._held = 0
         self._all.discard(self)
 
     def pause_writing(self) -> None:
@@ -99,6 +104,7 @@ class Connection(asyncio.Protocol):
         self._transport.resume_reading()
         if self._rest:
             self._take_rest()
+            self._hold()
 
     def eof_received(self) -> bool:
         """End: nothing more comes, and every whole request has been answered."""
@@ -116,6 +122,16 @@ class Connection(asyncio.Protocol):
             if self._chunks is None:
                 self._since = self._now()
             self._take(data)
+        if self._rest or self._chunks is not None or self._held:
+            self._hold()
+
+    def _hold(self) -> None:
+        """Count what waits here for the rest of its request; refuse it where too much waits in all."""
+        waits = len(self._rest) + (self._chunks.size if self._chunks is not None else 0)
+        self._all.held += waits - self._held
+        self._held = waits
+        if waits and self._all.held > self._all.most_held:
+            self._refuse(Refusal(503, "Too many large requests arrive at once; try again."))
 
     def _take_rest(self) -> None:
         data = bytes(self._rest)
@@ -256,6 +272,7 @@ class Connection(asyncio.Protocol):
         self._refused = True
         self._chunks = None
         self._rest.clear()
+        self._hold()
         self._since = self._now()
         self._transport.write(self._desk.refuse(refusal))
         self._transport.write_eof()

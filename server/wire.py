@@ -146,6 +146,11 @@ class Chunks:
         self._most, self._left, self._wanted = most, bytearray(), -1
         self._trailers = 0
 
+    @property
+    def size(self) -> int:
+        """How many bytes are held."""
+        return len(self.body) + len(self._left)
+
     def feed(self, data: bytes) -> bytes | None:
         """Take ``data``; return what follows the body, or None while it has not ended. Raises Refusal."""
         self._left += data

@@ -311,6 +311,36 @@ def test_given_as_many_callers_as_may_be_then_the_next_is_told_to_come_again(cal
     assert (wire.sent, wire.ended) == (b"<503>", "half")
 
 
+def another(caller: Caller) -> Caller:
+    """Whoever comes to the same server."""
+    made = Caller()
+    made.wire.forget()
+    made.wire, made.all = Wire(), caller.all
+    made.connection = Connection(caller.all)
+    made.connection.connection_made(made.wire)  # type: ignore[arg-type]
+    made.wire.forget()
+    return made
+
+
+@pytest.mark.parametrize("begun", [post(b"x" * 900)[:-1], chunked(b"x" * 900, end=b"")])
+def test_given_more_of_requests_than_is_held_then_the_last_is_told_to_come_again(
+    caller: Caller, begun: bytes
+) -> None:
+    caller.all.most_held = 1500
+    second, third = another(caller), another(caller)
+
+    assert caller.send(begun) == b""
+    assert second.send(begun) == b"<503>"
+    assert third.send(GET) == b"</g>"
+    assert second.wire.ended == "half"
+
+    caller.connection.connection_lost(None)
+    assert third.send(begun) == b""
+    third.send(begun[-1:] if begun.startswith(b"POST /p") else b"0\r\n\r\n")
+    assert third.wire.sent == b"</g><%b>" % (b"x" * 900)
+    assert caller.all.held == 0
+
+
 def test_given_far_more_callers_than_may_be_then_the_last_are_cut_off_at_once(caller: Caller) -> None:
     caller.all.most = 1
     wires = [Wire() for _ in range(connection.TOLD_OFF + 1)]
