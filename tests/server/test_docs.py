@@ -45,6 +45,8 @@ def test_the_page_tells_the_limits_that_hold() -> None:
     assert f"more than {connection.HEAD_BYTES // 1024} KiB (431)" in PAGE
     assert f"more than {connection.REQUEST_SECONDS:.0f} s for a request (408)" in PAGE
     assert f"more than {connection.IDLE_SECONDS:.0f} s (closed" in PAGE
+    assert f"cut off where {connection.TOLD_OFF} are" in PAGE
+    assert f"{connection.HELD_BYTES // 1024**2} MiB are held" in PAGE
     assert f"waited for up to {run.GRACE_SECONDS:.0f} s" in PAGE
 
 
