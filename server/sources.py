@@ -84,10 +84,14 @@ def verified(place: str, manifest: Manifest, read: Read) -> dict[str, bytes]:
             raise BundleError(
                 f"{place}: manifest.json names the file `{name}`, which leads out of the bundle"
             )
-        if promised.bytes > MOST_BYTES:
-            raise BundleError(f"{place}: {name} has {promised.bytes} bytes; at most {MOST_BYTES} are read")
+        _check_size(place, name, promised.bytes)
         held[name] = read_file(place, manifest, name, read)
     return held
+
+
+def _check_size(place: str, name: str, size: int) -> None:
+    if size > MOST_BYTES:
+        raise BundleError(f"{place}: {name} has {size} bytes; at most {MOST_BYTES} are read")
 
 
 def _is_plain(name: str) -> bool:
@@ -110,7 +114,14 @@ class Folder:
 
     def reader(self) -> Read:
         """Return what reads the folder's files."""
-        return lambda name: (self._place / name).read_bytes()
+        return self._read
+
+    def _read(self, name: str) -> bytes:
+        file = self._place / name
+        if not file.is_file():  # a pipe would be waited for, a device read for ever
+            raise FileNotFoundError(file)
+        _check_size(self.name, name, file.stat().st_size)
+        return file.read_bytes()
 
 
 class Archive:
@@ -146,8 +157,7 @@ class Archive:
             member = archive.getinfo(name)
         except KeyError:
             raise FileNotFoundError(name) from None
-        if member.file_size > MOST_BYTES:
-            raise BundleError(f"{self.name}: {name} has {member.file_size} bytes; at most {MOST_BYTES}")
+        _check_size(self.name, name, member.file_size)
         try:
             with archive.open(member) as opened:
                 return opened.read(member.file_size)
@@ -180,6 +190,7 @@ class Bucket:
     def _fetch(self, name: str) -> bytes:
         with _told(f"{self.name}{name}"):
             answer = self._s3().get_object(Bucket=self._bucket, Key=self._prefix + name)
+            _check_size(self.name, name, answer.get("ContentLength", 0))
             content: bytes = answer["Body"].read()
         return content
 

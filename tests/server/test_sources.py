@@ -16,6 +16,7 @@ from moto import mock_aws
 
 from functions.predict.bundle import BundleError
 from functions.predict.core import Core
+from server import sources
 from server.log import Log
 from server.metrics import Metrics
 from server.sources import Source, load, source_of
@@ -54,7 +55,7 @@ class Bucket:
         file = self.folder / Key.removeprefix("good/one/")
         if not file.is_file():
             raise ClientError("NoSuchKey")
-        return {"Body": io.BytesIO(file.read_bytes())}
+        return {"Body": io.BytesIO(file.read_bytes()), "ContentLength": file.stat().st_size}
 
 
 def zipped(folder: Path, inner: str) -> None:
@@ -204,6 +205,20 @@ def test_given_a_zip_with_any_byte_changed_then_it_is_refused_or_holds_no_bundle
         place.write_bytes(content[:at] + bytes([content[at] ^ 0xFF]) + content[at + 1 :])
         with suppress(BundleError):
             assert load(source_of(str(place))) is None
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "model.onnx"])
+def test_given_a_file_that_is_larger_than_it_may_be_then_it_is_not_read_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    folder = make_bundle(tmp_path / "b")
+    bucket = Bucket(folder)
+    monkeypatch.setattr(sources, "MOST_BYTES", 10_000)
+    (folder / name).write_bytes(b" " * 20_000)
+
+    for source in (in_folder(folder), source_of("s3://models/good/one/", lambda: bucket)):
+        with pytest.raises(BundleError, match=f"{name} has 20000 bytes; at most 10000"):
+            load(source)
 
 
 class Eye:
