@@ -12,7 +12,6 @@ TUNING := .venv-tuning
 # KServe's client, too: 300 MB, and other pins of protobuf and pandas than SageMaker's.
 KSERVE := .venv-kserve
 PROMETHEUS := .millrace/tools/prometheus
-TOGETHER := --dist loadgroup --no-loadscope-reorder
 GROUPS := preprocess training infra local server flights develop
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONUNBUFFERED = 1
@@ -69,7 +68,7 @@ down: ## end the environment `local` and leave nothing running
 
 test: setup setup-tuning setup-kserve setup-prometheus ## everything that must hold, types included
 	$(MAKE) lint
-	$(BIN)/python -m pytest $(TOGETHER) -n 3 # on two cores: the life cycle, in a process of its own, often waits
+	$(BIN)/python -m pytest -n 3 # on two cores: the life cycle, in a process of its own, often waits
 
 check: lint types ## style and types
 
@@ -81,7 +80,7 @@ types: setup
 	$(BIN)/mypy .
 
 unit: setup setup-tuning setup-kserve setup-prometheus
-	$(BIN)/python -m pytest $(TOGETHER) -n 2 -m "not life and not types"
+	$(BIN)/python -m pytest -n 2 -m "not life and not types"
 
 life: setup setup-tuning
 	$(BIN)/python -m pytest -m life

@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import sys
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from botocore import loaders
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadScopeScheduling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pyspark.sql import SparkSession
+    from xdist.remote import Producer
 
 # The same examples each time, and no clock: what fails here fails everywhere, and again.
 settings.register_profile(
@@ -29,23 +30,38 @@ loaders.create_loader = cache(loaders.create_loader)
 # Small data: compiling for speed costs more than it ever brings back.
 JAVA_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dlog4j2.level=ERROR"
 
-
-TESTS = Path(__file__).parent
-TOGETHER = ("life", "test_types.py", "preprocess", "infra")
+AREAS = ("life", "test_types.py", "preprocess", "infra")
 """What shares something that takes long to make stays in one process; the longest begin first."""
 
 
-@pytest.hookimpl(tryfirst=True)
+class Areas(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types
+    """Hands the tests to several processes: whole areas of ``AREAS`` in their order, then files.
+
+    Those that have the most tests are not the longest here, so the order is not by number.
+    """
+
+    def __init__(self, config: pytest.Config, log: Producer) -> None:
+        config.option.loadscopereorder = False
+        super().__init__(config, log)
+
+    def _split_scope(self, nodeid: str) -> str:
+        return area_of(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Areas:
+    """Let several processes share the tests in our way."""
+    return Areas(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tell several processes how to share the tests: areas of ``TOGETHER`` whole, all others by file."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
-    items.sort(key=lambda item: TOGETHER.index(_group(item)) if _group(item) in TOGETHER else len(TOGETHER))
+    """Bring the areas to the front."""
+    items.sort(key=lambda item: AREAS.index(area) if (area := area_of(item.nodeid)) in AREAS else len(AREAS))
 
 
-def _group(item: pytest.Item) -> str:
-    inside = item.path.relative_to(TESTS)
-    return inside.parts[0] if inside.parts[0] in TOGETHER else inside.as_posix()
+def area_of(nodeid: str) -> str:
+    """Return the folder or file, below tests/, of what stays together with a test."""
+    file = nodeid.partition("::")[0].removeprefix("tests/")
+    return first if (first := file.partition("/")[0]) in AREAS else file
 
 
 @pytest.fixture(scope="session")
