@@ -179,7 +179,8 @@ def test_given_an_envelope_of_another_route_then_that_is_answered(
     assert (json.loads(first)["status"], rest) == (expected[0], expected[2])
 
 
-DEEP = urlsafe_b64encode(b'{"route":"/health","more":%b1%b}' % (b"[" * 5000, b"]" * 5000)).decode()
+DEEP = urlsafe_b64encode(b'{"route":"/health","more":' + b"[" * 5000).decode()
+"""Too deep for Python as it starts; left open, since other tests' libraries let it go deeper."""
 
 
 @pytest.mark.parametrize(
