@@ -97,3 +97,11 @@ def test_setting_up_compiles_for_this_machine_beside_the_source(hello: Path, tmp
 
     assert library.parent == hello
     assert [path.stat().st_ino for path in kernel.install(tmp_path)] == [before]
+
+
+def test_given_a_machine_that_is_no_linux_then_nothing_is_said_to_be_compiled(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.platform", "darwin")
+    kernel.main()
+    assert capsys.readouterr().out == f"{kernel.ELSEWHERE}\n"
