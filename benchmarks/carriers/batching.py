@@ -14,6 +14,7 @@ from benchmarks.rounds import Spread, spread
 from functions.predict.answers import JsonAnswer
 from functions.predict.bundle import Bundle
 from functions.predict.json_form import JsonForm
+from functions.predict.kernel import load
 from functions.predict.layout import Layout
 from functions.predict.predictor import Predictor
 
@@ -62,11 +63,19 @@ def one_by_one(bundle: Bundle, bodies: list[bytes]) -> Callable[[], list[float]]
     return work
 
 
+def reader(bundle: Bundle, start: int, end: int) -> JsonForm:
+    """Return what reads one record into the model's memory from ``start`` to ``end``."""
+    limits = msgspec.structs.replace(bundle.manifest.limits, records=1)
+    layout = Layout(msgspec.structs.replace(bundle.manifest, limits=limits))
+    rows = bundle.model.rows[start:end]
+    return JsonForm(layout, rows, load(layout, rows)[0])
+
+
 def collected(bundle: Bundle, bodies: list[bytes]) -> Callable[[], list[float]]:
     """Return the same work with one run for all: each record has a row of its own."""
     layout, write = Layout(bundle.manifest), JsonAnswer(bundle.manifest).one
     places = range(0, len(bodies) * layout.row.size, layout.row.size)
-    forms = [JsonForm(layout, bundle.model.rows[place:]) for place in places]
+    forms = [reader(bundle, place, place + layout.row.size) for place in places]
 
     def work() -> list[float]:
         for form, body in zip(forms, bodies, strict=True):

@@ -26,7 +26,7 @@ from typing import Any
 import msgspec
 
 from .explain import refused
-from .kernel import load
+from .kernel import Kernel
 from .layout import STRANGE, Layout, Shape, Values
 from .problem import Problem, too_many
 
@@ -42,13 +42,12 @@ class Parts(msgspec.Struct, frozen=True):
 
 
 class BinaryForm:
-    """Reads the binary bodies of one manifest. ``slow`` says why that takes long, where it does."""
+    """Reads the binary bodies of one manifest."""
 
-    def __init__(self, layout: Layout, rows: memoryview) -> None:
-        self._layout = layout
+    def __init__(self, layout: Layout, kernel: Kernel | None) -> None:
+        self._layout, self.kernel = layout, kernel
         self._numbers, self._categories = layout.of_kind("number"), layout.of_kind("category")
         self._head = struct.Struct(f"<4sI{len(self._categories)}H")
-        self.kernel, self.slow = load(layout, rows)
 
     def ordinary(self, body: bytes) -> tuple[int, Shape]:
         """Fill the model's memory with the body's records and return their number; 0 as in JSON's form."""

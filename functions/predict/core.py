@@ -96,7 +96,7 @@ class Core:
     @property
     def slow(self) -> str:
         """Why some requests take longer than they need, and what to do about it; "" where none does."""
-        return self.predictor.binary.slow if self.predictor else ""
+        return self.predictor.slow if self.predictor else ""
 
     @property
     def open_inference(self) -> OpenInference:

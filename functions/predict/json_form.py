@@ -12,6 +12,7 @@ import msgspec
 from .bundle import Feature
 from .explain import explain
 from .generate import columns_filler, records_filler
+from .kernel import Kernel
 from .layout import LARGEST, STRANGE, Layout, Shape, Values, bounds
 from .problem import Problem, too_many
 
@@ -22,8 +23,8 @@ Columns = list[list[Any]]
 class JsonForm:
     """Reads the JSON bodies of one manifest. A body of type str is ASCII, so that its length is its bytes."""
 
-    def __init__(self, layout: Layout, rows: memoryview) -> None:
-        self._layout, self._rows = layout, rows
+    def __init__(self, layout: Layout, rows: memoryview, kernel: Kernel | None) -> None:
+        self._layout, self._rows, self._kernel = layout, rows, kernel
         self._ordinary = msgspec.json.Decoder(request_type(layout.features, ordinary=True)).decode
         self._lawful = msgspec.json.Decoder(request_type(layout.features, ordinary=False)).decode
         self._fill_records, self._fill_columns = (
@@ -38,6 +39,10 @@ class JsonForm:
         """
         if len(body) > self._layout.limits.body_bytes:
             return STRANGE
+        if self._kernel is not None:
+            count = self._kernel.read_json(body if isinstance(body, bytes) else body.encode())
+            if count:
+                return (count, "records") if count > 0 else (-count, "columns")
         try:
             request: Any = self._ordinary(body)
             if request.columns is UNSET:

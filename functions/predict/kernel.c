@@ -1,5 +1,5 @@
-/* Reads a binary request (its form: binary_form.py) in one go: checks the body and writes its records into
- * the model's memory. Whatever is not ordinary gets 0, and the careful way in Python says what it is.
+/* Reads a request in one go, in binary (its form: binary_form.py) or in JSON (json_form.py): checks the body and
+ * writes its records into the model's memory. Whatever is not ordinary gets 0, and Python says what it is.
  *
  * The body comes from anyone. Nothing is read outside of it, nothing written outside of the plan's memory, and
  * nothing is allocated. No library is needed, the C library included. C99; the structures are mirrored in
@@ -13,6 +13,9 @@
 #endif
 
 enum { PADDING = '=', NO_DIGIT = 0x80, HASH_START = 0x811c9dc5, HASH_FACTOR = 0x01000193 };
+enum { NO_FEATURE = -1, EXACT_POWER = 22, MOST_POWER = 40 };
+#define EXACT_DIGITS (UINT64_C(1) << 53)
+#define FULL UINT64_C(1000000000000000000) /* no room for one more digit */
 
 /* A number feature: ordinary between low and high; column of the model's row, -1 where it is not read. */
 struct number {
@@ -36,7 +39,8 @@ struct word {
 
 struct plan {
     uint64_t bytes; /* of this structure: whether both languages mean the same one */
-    uint64_t most_bytes, most_records, numbers_count, categories_count, width;
+    uint64_t most_bytes, most_records, numbers_count, categories_count, features_count, width;
+    uint64_t stamp; /* of the record that was begun last */
     const struct number *numbers;
     const struct category *categories;
     const struct word *words;
@@ -45,6 +49,11 @@ struct plan {
     uint8_t *scratch; /* most_bytes */
     float *slots;     /* most_records */
     float *rows;      /* most_records × width */
+    /* The features in the manifest's order: from 0 the place of a number, from -1 down that of a category. */
+    const int32_t *features;
+    struct category names; /* theirs, as the vocabulary of a category that is not among the categories */
+    int32_t *order;        /* features_count: which of them stood at this place of the last record */
+    uint64_t *seen;        /* features_count: the stamp of the last record that had it */
     uint8_t digits[256];
 };
 
@@ -77,7 +86,15 @@ static uint32_t hash_of(struct span text) {
     return hash;
 }
 
+static uint64_t eight_bytes(const uint8_t *at) {
+    uint64_t value;
+    __builtin_memcpy(&value, at, sizeof value);
+    return value;
+}
+
 static int same(const uint8_t *one, const uint8_t *other, size_t length) {
+    for (; length >= 8; one += 8, other += 8, length -= 8)
+        if (eight_bytes(one) != eight_bytes(other)) return 0;
     while (length && *one == *other) one++, other++, length--;
     return !length;
 }
@@ -94,20 +111,22 @@ static uint32_t *seat_of(const struct plan *plan, const struct category *categor
     return &table[seat];
 }
 
+static void fill_table(const struct plan *plan, const struct category *category) {
+    for (uint32_t place = category->first; place < category->first + category->count; place++) {
+        const uint8_t *text = plan->texts + plan->words[place].start;
+        struct span span = {text, text + plan->words[place].length};
+        *seat_of(plan, category, span) = place + 1; /* of a text that stands twice the last counts */
+    }
+}
+
 /* Fill the plan's tables. 0: the plan is another version's. */
 int32_t millrace_prepare(struct plan *plan) {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     if (plan->bytes != sizeof *plan) return 0;
     for (size_t i = 0; i < sizeof plan->digits; i++) plan->digits[i] = NO_DIGIT;
     for (uint8_t i = 0; i < 64; i++) plan->digits[(uint8_t)digits[i]] = i;
-    for (size_t k = 0; k < plan->categories_count; k++) {
-        const struct category *category = &plan->categories[k];
-        for (uint32_t place = category->first; place < category->first + category->count; place++) {
-            const uint8_t *text = plan->texts + plan->words[place].start;
-            struct span span = {text, text + plan->words[place].length};
-            *seat_of(plan, category, span) = place + 1; /* of a text that stands twice the last counts */
-        }
-    }
+    for (size_t k = 0; k < plan->categories_count; k++) fill_table(plan, &plan->categories[k]);
+    fill_table(plan, &plan->names);
     return 1;
 }
 
@@ -231,4 +250,243 @@ int64_t millrace_read(const struct plan *plan, const uint8_t *body, size_t lengt
     struct span text = {body, body + length};
     if (in_base64) text = decoded(plan, text);
     return text.at == text.end ? 0 : read_body(plan, text);
+}
+
+/* ---- JSON --------------------------------------------------------------------------------------------------- */
+
+static void skip_blanks(struct span *rest) {
+    while (rest->at != rest->end && (*rest->at == ' ' || *rest->at == '\n' || *rest->at == '\r' || *rest->at == '\t'))
+        rest->at++;
+}
+
+/* Take this sign, and the blanks before it, if it comes next. */
+static int take(struct span *rest, uint8_t sign) {
+    skip_blanks(rest);
+    if (rest->at == rest->end || *rest->at != sign) return 0;
+    rest->at++;
+    return 1;
+}
+
+static int take_null(struct span *rest) {
+    if (rest->end - rest->at < 4 || !same(rest->at, (const uint8_t *)"null", 4)) return 0;
+    rest->at += 4;
+    return 1;
+}
+
+/* Take what is left of a text whose opening quote was taken. No span (at is 0) where it has escapes or does not
+ * end. Whether it is UTF-8 is left to whoever does not find it in a table. */
+static struct span take_text(struct span *rest) {
+    const uint8_t *start = rest->at;
+    while (rest->at != rest->end && *rest->at != '"' && *rest->at != '\\' && *rest->at >= ' ') rest->at++;
+    if (rest->at == rest->end || *rest->at != '"') return (struct span){0, 0};
+    return (struct span){start, rest->at++};
+}
+
+static int is_digit(const struct span *rest) {
+    return rest->at != rest->end && *rest->at >= '0' && *rest->at <= '9';
+}
+
+/* Take digits behind those in *value. Returns how many; 0 where there are none or no room for them. */
+static size_t take_digits(struct span *rest, uint64_t *value) {
+    const uint8_t *start = rest->at;
+    for (; is_digit(rest); rest->at++) {
+        if (*value >= FULL) return 0;
+        *value = *value * 10 + (uint64_t)(*rest->at - '0');
+    }
+    return (size_t)(rest->at - start);
+}
+
+/* Take an exponent, if one comes next, and add it to *power. */
+static int take_exponent(struct span *rest, int32_t *power) {
+    if (rest->at == rest->end || (*rest->at | 0x20) != 'e') return 1;
+    rest->at++;
+    int below = rest->at != rest->end && *rest->at == '-';
+    if (below || (rest->at != rest->end && *rest->at == '+')) rest->at++;
+    uint64_t exponent = 0;
+    size_t many = take_digits(rest, &exponent);
+    if (!many || many > 3) return 0;
+    *power += below ? -(int32_t)exponent : (int32_t)exponent;
+    return 1;
+}
+
+/* A decimal number: digits × 10^power. */
+struct decimal {
+    uint64_t digits;
+    int32_t power, below;
+};
+
+static int take_decimal(struct span *rest, struct decimal *found) {
+    *found = (struct decimal){0, 0, 0};
+    found->below = rest->at != rest->end && *rest->at == '-';
+    rest->at += found->below;
+    const uint8_t *first = rest->at;
+    size_t whole = take_digits(rest, &found->digits), places = 0;
+    if (!whole || (whole > 1 && *first == '0')) return 0;
+    if (rest->at != rest->end && *rest->at == '.') {
+        rest->at++;
+        places = take_digits(rest, &found->digits);
+        if (!places) return 0;
+    }
+    /* Python's -0 is 0, its -0.0 is not: so rare that it decides. */
+    if (found->below && !found->digits) return 0;
+    found->power = -(int32_t)places;
+    return take_exponent(rest, &found->power);
+}
+
+/* Find the float32 next to the float64 next to a decimal, which is what Python makes of it. 0 where the number is
+ * out of bounds, or where only a slower way is sure of the last bit.
+ *
+ * Digits up to 2^53 are a float64 without an error, and so are powers of ten up to the 22nd: one operation between
+ * two of them rounds once (Clinger, "How to read floating point numbers accurately", 1990). Beyond, digits and power
+ * may each be rounded too. All that the right float64 can be lies then within 2^-50 of what was found, and nearly
+ * always all of that is the same float32. */
+static int nearest(const struct decimal *decimal, const struct number *number, float *value) {
+    static const double tens[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11, 1e12, 1e13,
+                                  1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22, 1e23, 1e24, 1e25, 1e26, 1e27,
+                                  1e28, 1e29, 1e30, 1e31, 1e32, 1e33, 1e34, 1e35, 1e36, 1e37, 1e38, 1e39, 1e40};
+    int32_t power = decimal->power < 0 ? -decimal->power : decimal->power;
+    if (power > MOST_POWER) return 0;
+    double size = (double)decimal->digits;
+    size = decimal->power < 0 ? size / tens[power] : size * tens[power];
+    double doubt = decimal->digits <= EXACT_DIGITS && power <= EXACT_POWER ? 0 : size * 0x1p-50;
+    double low = size - doubt, high = size + doubt;
+    if (decimal->below) low = -size - doubt, high = -size + doubt;
+    if (!(low >= number->low && high <= number->high)) return 0;
+    *value = (float)low;
+    return *value == (float)high;
+}
+
+static int take_number(const struct number *number, struct span *rest, float *row) {
+    struct decimal decimal;
+    float value;
+    if (!take_decimal(rest, &decimal) || !nearest(&decimal, number, &value)) return 0;
+    if (number->column >= 0) row[number->column] = value;
+    return 1;
+}
+
+static int take_category(const struct plan *plan, const struct category *category, struct span *rest, float *row) {
+    float slot;
+    if (!take(rest, '"')) return 0;
+    struct span text = take_text(rest);
+    if (!text.at || !find_slot(plan, category, text, &slot)) return 0;
+    if (category->column >= 0) row[category->column] = slot;
+    return 1;
+}
+
+/* Write into a row that it lacks a feature, where it may. */
+static int leave_out(const struct plan *plan, size_t feature, float *row) {
+    int32_t place = plan->features[feature];
+    int32_t column = place < 0 ? plan->categories[~place].column : plan->numbers[place].column;
+    if (column >= 0) row[column] = place < 0 ? 0 : __builtin_nanf("");
+    return !(place < 0 ? plan->categories[~place].required : plan->numbers[place].required);
+}
+
+static int take_value(const struct plan *plan, size_t feature, struct span *rest, float *row) {
+    int32_t place = plan->features[feature];
+    skip_blanks(rest);
+    if (rest->at != rest->end && *rest->at == 'n') return take_null(rest) && leave_out(plan, feature, row);
+    if (place < 0) return take_category(plan, &plan->categories[~place], rest, row);
+    return take_number(&plan->numbers[place], rest, row);
+}
+
+/* Take a feature's name; mostly it stands where it stood in the last record, at *expected. The manifest takes no name
+ * that JSON would write in another way. */
+static int32_t take_known(const struct plan *plan, struct span *rest, int32_t *expected) {
+    const struct word *word = &plan->words[plan->names.first + (uint32_t)*expected];
+    if (!take(rest, '"')) return NO_FEATURE;
+    if ((size_t)(rest->end - rest->at) > word->length && rest->at[word->length] == '"' &&
+        same(rest->at, plan->texts + word->start, word->length)) {
+        rest->at += word->length + 1;
+        return *expected;
+    }
+    struct span text = take_text(rest);
+    uint32_t place = text.at ? *seat_of(plan, &plan->names, text) : 0;
+    return place ? *expected = (int32_t)(place - 1 - plan->names.first) : NO_FEATURE;
+}
+
+/* Take the name of the next feature, which this record has not had yet, and the colon after it. */
+static int32_t take_name(const struct plan *plan, struct span *rest, size_t found) {
+    if (found == plan->features_count) return NO_FEATURE;
+    int32_t feature = take_known(plan, rest, &plan->order[found]);
+    if (feature == NO_FEATURE || plan->seen[feature] == plan->stamp || !take(rest, ':')) return NO_FEATURE;
+    plan->seen[feature] = plan->stamp;
+    return feature;
+}
+
+/* Write into count rows that they lack what was not seen; found features were. */
+static int leave_unseen(const struct plan *plan, size_t found, float *row, size_t count) {
+    for (size_t feature = 0; found < plan->features_count && feature < plan->features_count; feature++) {
+        if (plan->seen[feature] == plan->stamp) continue;
+        for (size_t i = 0; i < count; i++)
+            if (!leave_out(plan, feature, row + i * plan->width)) return 0;
+    }
+    return 1;
+}
+
+static int take_record(struct plan *plan, struct span *rest, float *row) {
+    size_t found = 0;
+    plan->stamp++;
+    if (!take(rest, '{')) return 0;
+    do {
+        int32_t feature = take_name(plan, rest, found);
+        if (feature == NO_FEATURE || !take_value(plan, (size_t)feature, rest, row)) return 0;
+        found++;
+    } while (take(rest, ','));
+    return take(rest, '}') && leave_unseen(plan, found, row, 1);
+}
+
+/* Take a list of records. Returns how many, or 0. */
+static size_t take_records(struct plan *plan, struct span *rest) {
+    size_t count = 0;
+    if (!take(rest, '[')) return 0;
+    do {
+        if (count == plan->most_records || !take_record(plan, rest, plan->rows + count * plan->width)) return 0;
+        count++;
+    } while (take(rest, ','));
+    return take(rest, ']') ? count : 0;
+}
+
+/* Take one feature's list of values, a row each. Returns how many, or 0. */
+static size_t take_column(const struct plan *plan, size_t feature, struct span *rest) {
+    size_t count = 0;
+    if (!take(rest, '[')) return 0;
+    do {
+        if (count == plan->most_records) return 0;
+        if (!take_value(plan, feature, rest, plan->rows + count * plan->width)) return 0;
+        count++;
+    } while (take(rest, ','));
+    return take(rest, ']') ? count : 0;
+}
+
+/* Take columns of equal length. Returns their length, or 0. */
+static size_t take_columns(struct plan *plan, struct span *rest) {
+    size_t count = 0, found = 0;
+    plan->stamp++;
+    if (!take(rest, '{')) return 0;
+    do {
+        int32_t feature = take_name(plan, rest, found);
+        size_t many = feature == NO_FEATURE ? 0 : take_column(plan, (size_t)feature, rest);
+        if (!many || (found && many != count)) return 0;
+        count = many, found++;
+    } while (take(rest, ','));
+    return take(rest, '}') && leave_unseen(plan, found, plan->rows, count) ? count : 0;
+}
+
+static int is_text(struct span text, const char *other, size_t length) {
+    return (size_t)(text.end - text.at) == length && same(text.at, (const uint8_t *)other, length);
+}
+
+/* Read a body of length bytes in JSON. Returns the number of its records, whose rows are then in the model's
+ * memory, negative where they came as columns; 0 where anything about it is out of the ordinary. */
+int64_t millrace_read_json(struct plan *plan, const uint8_t *body, size_t length) {
+    struct span rest = {body, body + length};
+    int64_t count = 0;
+    if (!take(&rest, '{') || !take(&rest, '"')) return 0;
+    struct span name = take_text(&rest);
+    if (!take(&rest, ':')) return 0;
+    if (is_text(name, "records", 7)) count = (int64_t)take_records(plan, &rest);
+    if (is_text(name, "columns", 7)) count = -(int64_t)take_columns(plan, &rest);
+    if (!take(&rest, '}')) return 0;
+    skip_blanks(&rest);
+    return rest.at == rest.end ? count : 0;
 }

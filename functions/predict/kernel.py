@@ -1,4 +1,4 @@
-"""The compiled reader of binary requests, kernel.c, with all that it must know of one manifest.
+"""The compiled reader of requests, kernel.c, with all that it must know of one manifest.
 
 `make setup` compiles it for this machine, bundling for the function's. Where it is not there, the careful way
 answers alike, only more slowly.
@@ -9,8 +9,8 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from itertools import accumulate
+from collections.abc import Callable, Collection, Iterable, Iterator
+from itertools import repeat
 from os.path import dirname, isfile, join
 from typing import Any
 
@@ -18,7 +18,7 @@ from .layout import Layout
 
 LIBRARY = join(dirname(__file__), f"kernel.{sys.platform}-{os.uname().machine}.so")
 """The file for this kind of machine, beside this one: a machine never loads another kind's."""
-SLOWLY = "binary requests are answered alike, but many times as slowly"
+SLOWLY = "requests are answered alike, but more slowly, those in binary many times as slowly"
 
 
 MOST_TEXT = 65536
@@ -52,9 +52,15 @@ class _Word(ctypes.Structure):
 class _Plan(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_uint64) for name in ("bytes", "most_bytes", "most_records")),
-        *((name, ctypes.c_uint64) for name in ("numbers_count", "categories_count", "width")),
+        *(
+            (name, ctypes.c_uint64)
+            for name in ("numbers_count", "categories_count", "features_count", "width")
+        ),
+        ("stamp", ctypes.c_uint64),
         *((name, ctypes.c_void_p) for name in ("numbers", "categories", "words", "texts")),
-        *((name, ctypes.c_void_p) for name in ("table", "scratch", "slots", "rows")),
+        *((name, ctypes.c_void_p) for name in ("table", "scratch", "slots", "rows", "features")),
+        ("names", _Category),
+        *((name, ctypes.c_void_p) for name in ("order", "seen")),
         ("digits", ctypes.c_uint8 * 256),
     )
 
@@ -64,18 +70,26 @@ class KernelError(Exception):
 
 
 class Kernel:
-    """Reads the binary bodies of one manifest into the memory of its model."""
+    """Reads the bodies of one manifest into the memory of its model."""
 
     def __init__(self, library: str, layout: Layout, rows: memoryview) -> None:
         self._plan, self._alive = _plan(layout, rows)
         self._address = ctypes.addressof(self._plan)
-        prepare, self._read = _functions(library)
+        prepare, self._read, self._read_json = _functions(library)
         if not prepare(self._address):
             raise KernelError(f"{library} is another version's; compile it again (`make setup` does)")
 
     def read(self, body: bytes, *, in_base64: bool = False) -> int:
-        """Fill the model's rows with a body's records and return how many; 0 for all that is not ordinary."""
+        """Fill the model's rows with a binary body's records; return how many, 0 if any is not ordinary."""
         return self._read(self._address, body, len(body), in_base64)
+
+    def read_json(self, body: bytes) -> int:
+        """Fill the model's rows with a JSON body's records and return how many, below 0 if from columns.
+
+        0 for all that is not ordinary: besides what Python finds strange, escapes, keys that stand twice,
+        numbers of more than 19 digits, and the like.
+        """
+        return self._read_json(self._address, body, len(body))
 
 
 def load(layout: Layout, rows: memoryview) -> tuple[Kernel | None, str]:
@@ -88,49 +102,66 @@ def load(layout: Layout, rows: memoryview) -> tuple[Kernel | None, str]:
         return None, f"{SLOWLY}: {error}"
 
 
-def _functions(library: str) -> tuple[Callable[..., int], Callable[..., int]]:
+def _functions(library: str) -> tuple[Callable[..., int], Callable[..., int], Callable[..., int]]:
     try:
         loaded = ctypes.CDLL(library)
-        prepare, read = loaded.millrace_prepare, loaded.millrace_read
+        prepare, read, read_json = (
+            getattr(loaded, f"millrace_{name}") for name in ("prepare", "read", "read_json")
+        )
     except (OSError, AttributeError) as error:
         raise KernelError(
             f"{library} cannot be loaded: {error}; compile it again (`make setup` does)"
         ) from error
+    body = (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t)
     prepare.argtypes, prepare.restype = (ctypes.c_void_p,), ctypes.c_int32
-    read.argtypes = (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_int32)
-    read.restype = ctypes.c_int64
-    return prepare, read
+    read.argtypes, read.restype = (*body, ctypes.c_int32), ctypes.c_int64
+    read_json.argtypes, read_json.restype = body, ctypes.c_int64
+    return prepare, read, read_json
 
 
 def _plan(layout: Layout, rows: memoryview) -> tuple[_Plan, tuple[Any, ...]]:
     """Return the plan, and the memory that it points to."""
     limits, width = layout.limits, len(layout.numbers) + len(layout.categories)
-    numbers = _numbers(layout)
-    categories, words, texts, seats = _categories(layout)
+    if rows.nbytes < limits.records * layout.row.size:
+        raise KernelError(f"the model has no memory for {limits.records} records")
+    words = _Words()
+    numbers, categories = _numbers(layout), _array(_Category, _categories(layout, words))
+    names = words.add([feature.name for feature in layout.features])
+    features = len(layout.features)
     size = 8 + limits.records * 4 * len(numbers) + (2 + limits.records * 2) * len(categories) + MOST_TEXT
     size = min(size, limits.body_bytes)
     memory: dict[str, Any] = {
         "numbers": numbers,
         "categories": categories,
-        "words": words,
-        "texts": texts,
-        "table": (ctypes.c_uint32 * seats)(),
+        "words": _array(_Word, words.found),
+        "texts": (ctypes.c_uint8 * len(words.texts)).from_buffer(words.texts),
+        "table": (ctypes.c_uint32 * words.seats)(),
         "scratch": (ctypes.c_uint8 * size)(),
         "slots": (ctypes.c_float * limits.records)(),
         "rows": (ctypes.c_uint8 * rows.nbytes).from_buffer(rows),
+        "features": _array(ctypes.c_int32, _places(layout)),
+        "order": _array(ctypes.c_int32, range(features)),
+        "seen": (ctypes.c_uint64 * features)(),
     }
-    if rows.nbytes < limits.records * layout.row.size:
-        raise KernelError(f"the model has no memory for {limits.records} records")
     plan = _Plan(
         bytes=ctypes.sizeof(_Plan),
         most_bytes=size,
         most_records=limits.records,
         numbers_count=len(numbers),
         categories_count=len(categories),
+        features_count=features,
         width=width,
+        names=names,
         **{name: ctypes.addressof(part) for name, part in memory.items()},
     )
     return plan, tuple(memory.values())
+
+
+def _places(layout: Layout) -> list[int]:
+    """Return each feature's place among the numbers, or that among the categories, from -1 down."""
+    places: dict[int, int] = {index: place for place, index in enumerate(layout.of_kind("number"))}
+    places |= {index: ~place for place, index in enumerate(layout.of_kind("category"))}
+    return [places[index] for index in range(len(layout.features))]
 
 
 def _numbers(layout: Layout) -> Any:
@@ -144,37 +175,41 @@ def _numbers(layout: Layout) -> Any:
     )
 
 
-def _categories(layout: Layout) -> tuple[Any, Any, Any, int]:
-    """Return the categories, the words of all vocabularies, their texts, and the size of the tables."""
+def _categories(layout: Layout, words: _Words) -> Iterator[_Category]:
+    """Yield all categories, each with its vocabulary among the words; empty where the model reads none."""
     columns = {index: column for column, index in enumerate(layout.categories, len(layout.numbers))}
-    categories: list[_Category] = []
-    slots: list[float] = []
-    texts: list[bytes] = []
-    seats = 0
     for index in layout.of_kind("category"):
-        vocabulary = [(text, slot) for text, slot in layout.slots.get(index, {}).items() if text]
-        size = 2 << len(vocabulary).bit_length()  # at most half full: a search is short
+        vocabulary = {text: slot for text, slot in layout.slots.get(index, {}).items() if text}
         required = layout.features[index].required
-        categories.append(
-            _Category(columns.get(index, -1), required, len(texts), len(vocabulary), seats, size)
-        )
-        slots += [slot for _, slot in vocabulary]
-        texts += [text.encode() for text, _ in vocabulary]
-        seats += size
-    return _array(_Category, categories), _words(slots, texts), _bytes(b"".join(texts)), seats
+        yield words.add(vocabulary, vocabulary.values(), columns.get(index, -1), required=required)
 
 
-def _words(slots: Sequence[float], texts: Sequence[bytes]) -> Any:
-    starts = accumulate(map(len, texts), initial=0)
-    found = zip(starts, map(len, texts), slots, strict=False)  # the last start is the end of all
-    return _array(_Word, [_Word(*word) for word in found])
+class _Words:
+    """The words of all vocabularies after each other, and how large the tables are that they are found by."""
+
+    def __init__(self) -> None:
+        self.found: list[_Word] = []
+        self.texts = bytearray()
+        self.seats = 0
+
+    def add(
+        self,
+        texts: Collection[str],
+        slots: Iterable[float] = repeat(0.0),
+        column: int = -1,
+        *,
+        required: bool = False,
+    ) -> _Category:
+        first, table, size = len(self.found), self.seats, 2 << len(texts).bit_length()  # at most half full
+        for text, slot in zip(texts, slots, strict=False):
+            content = text.encode()
+            self.found.append(_Word(len(self.texts), len(content), slot))
+            self.texts += content
+        self.seats += size
+        return _Category(column, required, first, len(texts), table, size)
 
 
 def _array(kind: Any, items: Iterable[Any]) -> Any:
     """Return ``items`` in one piece of memory."""
     listed = list(items)
     return (kind * len(listed))(*listed)
-
-
-def _bytes(content: bytes) -> Any:
-    return (ctypes.c_uint8 * len(content)).from_buffer_copy(content)

@@ -12,6 +12,7 @@ from .answers import Cautions, JsonAnswer
 from .binary_form import BinaryForm
 from .bundle import Bundle
 from .json_form import JsonForm
+from .kernel import load
 from .layout import Layout, Shape, Values
 from .problem import Flaw, Problem
 
@@ -41,14 +42,15 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 
 
 class Predictor:
-    """Answers with one bundle."""
+    """Answers with one bundle. ``slow`` says why some requests take longer than they need, and what to do."""
 
     def __init__(self, bundle: Bundle) -> None:
         self._manifest, self._model = bundle.manifest, bundle.model
         self._layout = Layout(bundle.manifest)
         self._write = JsonAnswer(bundle.manifest)
-        self.json: Form[str | bytes] = JsonForm(self._layout, self._model.rows)
-        self.binary = BinaryForm(self._layout, self._model.rows)
+        kernel, self.slow = load(self._layout, self._model.rows)
+        self.json: Form[str | bytes] = JsonForm(self._layout, self._model.rows, kernel)
+        self.binary = BinaryForm(self._layout, kernel)
 
     def predict(
         self, form: Form[Body_contra], body: Body_contra, quoted_id: str, *, floats: bool = False

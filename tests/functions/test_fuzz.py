@@ -84,7 +84,7 @@ def layout() -> Layout:
 
 @pytest.fixture(scope="module")
 def form(layout: Layout) -> JsonForm:
-    return JsonForm(layout, memoryview(bytearray(layout.row.size * layout.limits.records)))
+    return JsonForm(layout, memoryview(bytearray(layout.row.size * layout.limits.records)), None)
 
 
 @given(document=request | columns | anything)
@@ -108,7 +108,7 @@ def test_what_is_answered_at_once_is_answered_alike_with_care(
 ) -> None:
     body = json.dumps(document)
     memory = bytearray(layout.row.size * layout.limits.records)
-    count, shape = JsonForm(layout, memoryview(memory)).ordinary(body)
+    count, shape = JsonForm(layout, memoryview(memory), None).ordinary(body)
     if not count:
         return
     again = bytearray(len(memory))

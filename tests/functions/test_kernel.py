@@ -56,7 +56,7 @@ def reader() -> Callable[..., tuple[int, bytes]]:
     return once
 
 
-CAREFUL = BinaryForm(LAYOUT, memoryview(bytearray(SIZE)))
+CAREFUL = BinaryForm(LAYOUT, None)
 
 
 def with_care(body: bytes) -> tuple[int, bytes, bool]:
@@ -199,7 +199,7 @@ def test_given_texts_that_no_record_uses_then_the_careful_way_answers_alike(
 
 def test_given_more_text_than_is_ordinary_then_the_careful_way_answers_alike() -> None:
     layout = layout_of(body_bytes=200_000)
-    form = BinaryForm(layout, memoryview(bytearray(layout.row.size * 5)))
+    form = BinaryForm(layout, Kernel(kernel.LIBRARY, layout, memoryview(bytearray(layout.row.size * 5))))
 
     for length, found in ((60_000, 1), (70_000, 0)):
         sent = written([PARCEL | {"colour": "x" * length}])
