@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 DEFAULT = "local"
 LOCAL_KEYS = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
 LOCAL_REGION = "us-east-1"
+REGION = "AWS_REGION"
+"""The variable that names the region to AWS's own command line and to the CDK; boto3 reads another alone."""
 
 
 def chosen(env: str | None) -> str:
@@ -56,7 +58,8 @@ class Session:
 
         if self.settings.local:
             return boto3.Session(region_name=self.settings.region or LOCAL_REGION, **LOCAL_KEYS)
-        return boto3.Session(region_name=self.settings.region)
+        # None leaves it to boto3: AWS_DEFAULT_REGION, then the profile.
+        return boto3.Session(region_name=self.settings.region or os.environ.get(REGION) or None)
 
     @cached_property
     def made(self) -> dict[str, Any]:

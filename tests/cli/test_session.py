@@ -37,6 +37,26 @@ def test_local_clients_go_to_the_emulator_with_its_own_keys(monkeypatch: pytest.
     assert here.client("s3") is here.client("s3")
 
 
+@pytest.mark.parametrize(
+    ("set_to", "region"),
+    [
+        ({"AWS_REGION": "eu-central-1"}, "eu-central-1"),
+        ({"AWS_REGION": "eu-central-1", "AWS_DEFAULT_REGION": "us-west-2"}, "eu-central-1"),
+        ({"AWS_REGION": "", "AWS_DEFAULT_REGION": "us-west-2"}, "us-west-2"),
+        ({}, None),
+    ],
+)
+def test_given_a_variable_of_aws_then_it_names_the_region_as_to_aws_s_own_command_line(
+    monkeypatch: pytest.MonkeyPatch, set_to: dict[str, str], region: str | None
+) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
+    for name, value in set_to.items():
+        monkeypatch.setenv(name, value)
+    assert session("dev").aws.region_name == region
+
+
 def test_flags_name_what_is_not_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MILLRACE_ENV", raising=False)
     assert session("local").flags == ""
