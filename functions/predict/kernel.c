@@ -276,24 +276,24 @@ static int take_null(struct span *rest) {
 /* Take what is left of a text whose opening quote was taken. No span (at is 0) where it has escapes or does not
  * end. Whether it is UTF-8 is left to whoever does not find it in a table. */
 static struct span take_text(struct span *rest) {
-    const uint8_t *start = rest->at;
-    while (rest->at != rest->end && *rest->at != '"' && *rest->at != '\\' && *rest->at >= ' ') rest->at++;
-    if (rest->at == rest->end || *rest->at != '"') return (struct span){0, 0};
-    return (struct span){start, rest->at++};
-}
-
-static int is_digit(const struct span *rest) {
-    return rest->at != rest->end && *rest->at >= '0' && *rest->at <= '9';
+    const uint8_t *at = rest->at, *start = at;
+    while (at != rest->end && *at != '"' && *at != '\\' && *at >= ' ') at++;
+    if (at == rest->end || *at != '"') return (struct span){0, 0};
+    rest->at = at + 1;
+    return (struct span){start, at};
 }
 
 /* Take digits behind those in *value. Returns how many; 0 where there are none or no room for them. */
 static size_t take_digits(struct span *rest, uint64_t *value) {
-    const uint8_t *start = rest->at;
-    for (; is_digit(rest); rest->at++) {
-        if (*value >= FULL) return 0;
-        *value = *value * 10 + (uint64_t)(*rest->at - '0');
+    const uint8_t *at = rest->at, *end = rest->end;
+    uint64_t sum = *value;
+    for (; at != end && (uint8_t)(*at - '0') < 10; at++) {
+        if (sum >= FULL) return 0;
+        sum = sum * 10 + (uint64_t)(*at - '0');
     }
-    return (size_t)(rest->at - start);
+    size_t many = (size_t)(at - rest->at);
+    *value = sum, rest->at = at;
+    return many;
 }
 
 /* Take an exponent, if one comes next, and add it to *power. */

@@ -17,7 +17,7 @@ Ask = Callable[[dict[str, Any]], dict[str, Any]]
 
 @pytest.fixture(scope="session", autouse=True)
 def compiled() -> None:
-    """The reader of binary requests is this source's, whenever `make setup` ran last."""
+    """The reader of requests is this source's, whenever `make setup` ran last."""
     assert list(install()) != []
 
 

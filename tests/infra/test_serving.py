@@ -299,7 +299,7 @@ def test_given_no_compilers_for_the_target_when_synthesised_then_the_synthesis_s
     function = environment.workloads["flights"].serving.function
     infos = [entry.data for entry in function.node.metadata if entry.type == "aws:cdk:info"]
 
-    said = [f"uv python install {settings.serving.python}", "No compiled reader of binary requests"]
+    said = [f"uv python install {settings.serving.python}", "No compiled reader of requests"]
     told = [[text for text in said if text in info] for info in infos]
     assert told == ([] if python else [[text] for text in said])
 
