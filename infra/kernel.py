@@ -31,7 +31,7 @@ MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
 """A processor's architecture as the functions' runtime calls it → as the system names it to a function."""
 ELSEWHERE = (
     "Nothing compiled for this machine, which is no Linux: here Python reads all requests, with the same "
-    "answers, but more slowly, those in binary many times. Bundles for Lambda carry the compiled reader all the same."
+    "answers, but more slowly. Bundles for Lambda carry the compiled reader all the same."
 )
 OPTIONS = (
     *("-std=c99", "-O2", "-shared", "-fPIC", "-ffreestanding", "-fno-builtin", "-nostdlib"),
@@ -101,8 +101,8 @@ def note(compiler: CCompiler | None) -> str:
     if compiler:
         return f"Compiled by {PACKAGE} {compiler.version}."
     return (
-        f"No compiled reader of requests: {PACKAGE} was not at hand, so Python reads them, more slowly, those in "
-        "binary many times. Install it where you deploy (make setup) and deploy again."
+        f"No compiled reader of requests: {PACKAGE} was not at hand, so Python reads them, with the same "
+        "answers, but more slowly. Install it where you deploy (make setup) and deploy again."
     )
 
 
