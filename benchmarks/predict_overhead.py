@@ -291,10 +291,11 @@ def section(found: Mapping[Case, Spread], times: Mapping[str, Sequence[float]], 
             f"`session.run` of ONNX Runtime's Python binding on prepared arrays ({columns} columns, one "
             "thread). Of one record it is what the handler adds to the folded graph that is counted, in "
             f"units of the unfolded graph's run ({medians['run unfused 1']:.1f} µs here). Every record has "
-            "every feature. The compiled kernel reads them. Binary requests are answered in binary unless the "
-            "row says otherwise. The handler calls the engine through its C interface, so it can be faster than the run it is "
-            f"compared with. Kinds take turns, {IN_A_ROW} calls each; the first, which finds the processor's "
-            "caches full of another kind, is not counted: alternating with every call, all cost more."
+            "every feature. The compiled kernel reads them. Binary requests are answered in binary unless "
+            "the row says otherwise. The handler calls the engine through its C interface, so it can be "
+            f"faster than the run it is compared with. Kinds take turns, {IN_A_ROW} calls each; the first, "
+            "which finds the processor's caches full of another kind, is not counted: alternating with every "
+            "call, all cost more."
         ),
         header=("request", "ratio", "bar", "handler µs", "`session.run` µs"),
         rows=rows,
