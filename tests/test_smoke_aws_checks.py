@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +14,7 @@ from cli import outputs as cli_outputs
 from cli.api import Answer
 from cli.session import Session, session
 from infra.machines import definition
+from infra.settings import Api
 from tests.smoke_aws import jobs, machines, releases, serving
 from tests.smoke_aws.environment import Environment
 from tests.smoke_aws.findings import CHECKS, Finding, Refuted, Settled, Unknown
@@ -310,6 +313,31 @@ def test_the_gateway_s_own_errors_must_be_problem_documents(
     environment.__dict__["token"] = "t"
     monkeypatch.setattr(serving, "get", lambda url, headers: lost if headers else bare)
     assert isinstance(serving.gateway_tells_problems(environment), expected)
+
+
+@pytest.fixture
+def signing(environment: Environment) -> Environment:
+    """The same environment, had its callers to sign."""
+    settings = environment.session.settings
+    return Environment(replace(environment.session, settings=replace(settings, api=Api(auth="iam"))))
+
+
+def test_where_callers_sign_both_errors_are_403_and_the_call_to_no_route_is_signed(
+    signing: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signing.__dict__["names"] = NAMES | {"api_url": "https://ab12.example/live"}
+    sent: dict[str, Mapping[str, str]] = {}
+    reply = serving.Reply(403, serving.PROBLEM)
+    monkeypatch.setattr(serving, "get", lambda url, headers: sent.update({url: headers}) or reply)
+    monkeypatch.setattr(api, "access_token", lambda *_: pytest.fail("there are no tokens here"))
+    assert isinstance(serving.gateway_tells_problems(signing), Settled)
+    assert [headers.get("Authorization", "")[:16] for headers in sent.values()] == ["", "AWS4-HMAC-SHA256"]
+
+
+def test_where_callers_sign_no_token_s_scope_can_be_looked_at(signing: Environment) -> None:
+    found = serving.scope_is_asked_for(signing)
+    assert isinstance(found, Unknown)
+    assert "sign" in found.evidence
 
 
 @pytest.mark.parametrize(

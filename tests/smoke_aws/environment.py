@@ -146,6 +146,12 @@ class Environment:
         """An access token for the API."""
         return api.access_token(self.session, self.names)
 
+    def authorized(self, url: str) -> dict[str, str]:
+        """Headers with which the API admits a GET of ``url``: a token, or a signature where callers sign."""
+        if self.session.settings.signed:
+            return api.signature(self.session, url, None)
+        return {"Authorization": f"Bearer {self.token}"}
+
     def document(self, bucket: str, key: str) -> dict[str, Any]:
         """Read a JSON document from S3."""
         body = self.session.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
