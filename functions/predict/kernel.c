@@ -13,7 +13,7 @@
 #endif
 
 enum { PADDING = '=', NO_DIGIT = 0x80, HASH_START = 0x811c9dc5, HASH_FACTOR = 0x01000193 };
-enum { NO_FEATURE = -1, EXACT_POWER = 22, MOST_POWER = 40 };
+enum { NO_FEATURE = -1, NO_POINT = -1, EXACT_POWER = 22, MOST_POWER = 64, MOST_PLACES = 999 };
 #define EXACT_DIGITS (UINT64_C(1) << 53)
 #define FULL UINT64_C(1000000000000000000) /* no room for one more digit */
 
@@ -273,12 +273,73 @@ static int take_null(struct span *rest) {
     return 1;
 }
 
-/* Take what is left of a text whose opening quote was taken. No span (at is 0) where it has escapes or does not
- * end. Whether it is UTF-8 is left to whoever does not find it in a table. */
-static struct span take_text(struct span *rest) {
+/* Take four hexadecimal digits: a unit of UTF-16. NO_POINT for anything else. */
+static int32_t take_unit(struct span *rest) {
+    int32_t unit = 0;
+    if (rest->end - rest->at < 4) return NO_POINT;
+    for (const uint8_t *end = rest->at + 4; rest->at != end; rest->at++) {
+        uint8_t digit = (uint8_t)(*rest->at - '0'), letter = (uint8_t)((*rest->at | 0x20) - 'a');
+        if (digit > 9 && letter > 5) return NO_POINT;
+        unit = unit << 4 | (digit > 9 ? letter + 10 : digit);
+    }
+    return unit;
+}
+
+/* Take the character that stands behind \u, in two halves if need be. NO_POINT for half of one. */
+static int32_t take_point(struct span *rest) {
+    int32_t high = take_unit(rest);
+    if (high < 0xd800 || high > 0xdfff) return high;
+    if (high > 0xdbff || rest->end - rest->at < 2 || rest->at[0] != '\\' || rest->at[1] != 'u') return NO_POINT;
+    rest->at += 2;
+    int32_t low = take_unit(rest);
+    if (low < 0xdc00 || low > 0xdfff) return NO_POINT;
+    return 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00);
+}
+
+/* Take the character that stands behind a backslash. NO_POINT where none does. */
+static int32_t take_escape(struct span *rest) {
+    static const char signs[8] = {'"', '\\', '/', 'b', 'f', 'n', 'r', 't'};
+    static const char meant[8] = {'"', '\\', '/', '\b', '\f', '\n', '\r', '\t'};
+    if (rest->at == rest->end) return NO_POINT;
+    uint8_t sign = *rest->at++;
+    if (sign == 'u') return take_point(rest);
+    for (size_t i = 0; i < sizeof signs; i++)
+        if (sign == signs[i]) return meant[i];
+    return NO_POINT;
+}
+
+/* Write a character in UTF-8, four bytes at most. Returns where it ends. */
+static uint8_t *write_point(uint8_t *out, int32_t point) {
+    int more = point < 0x80 ? 0 : point < 0x800 ? 1 : point < 0x10000 ? 2 : 3;
+    static const uint8_t leads[] = {0, 0xc0, 0xe0, 0xf0};
+    *out++ = (uint8_t)(leads[more] | point >> 6 * more);
+    while (more--) *out++ = (uint8_t)(0x80 | (point >> 6 * more & 0x3f));
+    return out;
+}
+
+/* Take a text as take_text does, and write what its escapes stand for, into the scratch memory. */
+static struct span take_escaped(const struct plan *plan, struct span *rest) {
+    struct span text = *rest;
+    uint8_t *out = plan->scratch, *end = out + plan->most_bytes;
+    while (text.at != text.end && *text.at != '"') {
+        if (end - out < 4 || *text.at < ' ') return (struct span){0, 0};
+        int escapes = *text.at == '\\';
+        int32_t point = *text.at++;
+        if (escapes && (point = take_escape(&text)) == NO_POINT) return (struct span){0, 0};
+        if (escapes) out = write_point(out, point);
+        else *out++ = (uint8_t)point; /* of a character, perhaps, that has several */
+    }
+    if (text.at == text.end) return (struct span){0, 0};
+    rest->at = text.at + 1;
+    return (struct span){plan->scratch, out};
+}
+
+/* Take what is left of a text whose opening quote was taken. No span (at is 0) where it is none. Valid until the next
+ * is taken. Whether it is UTF-8 is left to whoever does not find it in a table: no escape mends what is not. */
+static struct span take_text(const struct plan *plan, struct span *rest) {
     const uint8_t *at = rest->at, *start = at;
     while (at != rest->end && *at != '"' && *at != '\\' && *at >= ' ') at++;
-    if (at == rest->end || *at != '"') return (struct span){0, 0};
+    if (at == rest->end || *at != '"') return take_escaped(plan, rest);
     rest->at = at + 1;
     return (struct span){start, at};
 }
@@ -325,12 +386,13 @@ static int take_decimal(struct span *rest, struct decimal *found) {
     if (rest->at != rest->end && *rest->at == '.') {
         rest->at++;
         places = take_digits(rest, &found->digits);
-        if (!places) return 0;
+        if (!places || places > MOST_PLACES) return 0;
     }
-    /* Python's -0 is 0, its -0.0 is not: so rare that it decides. */
-    if (found->below && !found->digits) return 0;
     found->power = -(int32_t)places;
-    return take_exponent(rest, &found->power);
+    if (!take_exponent(rest, &found->power)) return 0;
+    /* To Python -0 is an integer, which has no sign; -0.0 and -0e0 have one. */
+    if (!found->digits && rest->at == first + whole) found->below = 0;
+    return 1;
 }
 
 /* Find the float32 next to the float64 next to a decimal, which is what Python makes of it. 0 where the number is
@@ -341,9 +403,12 @@ static int take_decimal(struct span *rest, struct decimal *found) {
  * may each be rounded too. All that the right float64 can be lies then within 2^-50 of what was found, and nearly
  * always all of that is the same float32. */
 static int nearest(const struct decimal *decimal, const struct number *number, float *value) {
-    static const double tens[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11, 1e12, 1e13,
-                                  1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22, 1e23, 1e24, 1e25, 1e26, 1e27,
-                                  1e28, 1e29, 1e30, 1e31, 1e32, 1e33, 1e34, 1e35, 1e36, 1e37, 1e38, 1e39, 1e40};
+    static const double tens[MOST_POWER + 1] = {
+        1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19,
+        1e20, 1e21, 1e22, 1e23, 1e24, 1e25, 1e26, 1e27, 1e28, 1e29, 1e30, 1e31, 1e32, 1e33, 1e34, 1e35, 1e36, 1e37,
+        1e38, 1e39, 1e40, 1e41, 1e42, 1e43, 1e44, 1e45, 1e46, 1e47, 1e48, 1e49, 1e50, 1e51, 1e52, 1e53, 1e54, 1e55,
+        1e56, 1e57, 1e58, 1e59, 1e60, 1e61, 1e62, 1e63, 1e64,
+    };
     int32_t power = decimal->power < 0 ? -decimal->power : decimal->power;
     if (power > MOST_POWER) return 0;
     double size = (double)decimal->digits;
@@ -367,7 +432,7 @@ static int take_number(const struct number *number, struct span *rest, float *ro
 static int take_category(const struct plan *plan, const struct category *category, struct span *rest, float *row) {
     float slot;
     if (!take(rest, '"')) return 0;
-    struct span text = take_text(rest);
+    struct span text = take_text(plan, rest);
     if (!text.at || !find_slot(plan, category, text, &slot)) return 0;
     if (category->column >= 0) row[category->column] = slot;
     return 1;
@@ -390,7 +455,7 @@ static int take_value(const struct plan *plan, size_t feature, struct span *rest
 }
 
 /* Take a feature's name; mostly it stands where it stood in the last record, at *expected. The manifest takes no name
- * that JSON would write in another way. */
+ * that JSON must write with escapes. */
 static int32_t take_known(const struct plan *plan, struct span *rest, int32_t *expected) {
     const struct word *word = &plan->words[plan->names.first + (uint32_t)*expected];
     if (!take(rest, '"')) return NO_FEATURE;
@@ -399,7 +464,7 @@ static int32_t take_known(const struct plan *plan, struct span *rest, int32_t *e
         rest->at += word->length + 1;
         return *expected;
     }
-    struct span text = take_text(rest);
+    struct span text = take_text(plan, rest);
     uint32_t place = text.at ? *seat_of(plan, &plan->names, text) : 0;
     return place ? *expected = (int32_t)(place - 1 - plan->names.first) : NO_FEATURE;
 }
@@ -482,8 +547,8 @@ int64_t millrace_read_json(struct plan *plan, const uint8_t *body, size_t length
     struct span rest = {body, body + length};
     int64_t count = 0;
     if (!take(&rest, '{') || !take(&rest, '"')) return 0;
-    struct span name = take_text(&rest);
-    if (!take(&rest, ':')) return 0;
+    struct span name = take_text(plan, &rest);
+    if (!name.at || !take(&rest, ':')) return 0;
     if (is_text(name, "records", 7)) count = (int64_t)take_records(plan, &rest);
     if (is_text(name, "columns", 7)) count = -(int64_t)take_columns(plan, &rest);
     if (!take(&rest, '}')) return 0;

@@ -86,8 +86,8 @@ class Kernel:
     def read_json(self, body: bytes) -> int:
         """Fill the model's rows with a JSON body's records and return how many, below 0 if from columns.
 
-        0 for all that is not ordinary: besides what Python finds strange, escapes, keys that stand twice,
-        numbers of more than 19 digits, and the like.
+        0 for all that is not ordinary: besides what Python finds strange, keys that stand twice, numbers of
+        more than 19 digits, and the like.
         """
         return self._read_json(self._address, body, len(body))
 
