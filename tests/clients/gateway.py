@@ -1,7 +1,7 @@
 """The function behind real HTTP, as the API for the Open Inference Protocol puts it there.
 
-What API Gateway does is done here: a token is asked for, packed bodies are unpacked, every body reaches the
-function in base64, and an answer in base64 leaves as bytes.
+What API Gateway does is done here: a token or a signature is asked for, packed bodies are unpacked, every
+body reaches the function in base64, and an answer in base64 leaves as bytes.
 """
 
 from __future__ import annotations
@@ -15,6 +15,10 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote
+
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
 from functions.predict.routes import Service
 
@@ -35,6 +39,11 @@ PATTERNS = [
     for method, path in ROUTES
 ]
 TOKEN = "a-token"
+KEYS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "a-secret", "AWS_REGION": "eu-central-1"}
+SIGNED = re.compile(
+    "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/[0-9]{8}/eu-central-1/execute-api/aws4_request, ?"
+    "SignedHeaders=(?P<headers>[a-z0-9;-]+), ?Signature=(?P<signature>[0-9a-f]{64})"
+)
 WINDOWS = {"gzip": 31, "deflate": 15}
 
 
@@ -53,7 +62,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _pass_on(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        if self.headers.get("Authorization") != f"Bearer {TOKEN}":
+        if not self._is_admitted(body):
             self._answer(401, {"Content-Type": "application/json"}, b'{"error": "Unauthorized"}')
             return
         found = self._route()
@@ -68,6 +77,9 @@ class Handler(BaseHTTPRequestHandler):
             response["headers"],
             b64decode(content) if response.get("isBase64Encoded") else content.encode(),
         )
+
+    def _is_admitted(self, body: bytes) -> bool:
+        return self.headers.get("Authorization") == f"Bearer {TOKEN}"
 
     def _route(self) -> tuple[str, dict[str, str]] | None:
         for method, resource, pattern in PATTERNS:
@@ -100,10 +112,26 @@ class Handler(BaseHTTPRequestHandler):
         """Say nothing: the function writes the log."""
 
 
+class SigningHandler(Handler):
+    """Admits who signs with `KEYS`: the signature is made once more from what has arrived."""
+
+    def _is_admitted(self, body: bytes) -> bool:
+        found = SIGNED.fullmatch(self.headers.get("Authorization", ""))
+        if not found or "host" not in found["headers"].split(";"):
+            return False
+        signed = {name: self.headers[name] for name in found["headers"].split(";")}
+        asked = AWSRequest(self.command, f"http://{self.headers['Host']}{self.path}", signed, body)
+        asked.context["timestamp"] = self.headers["X-Amz-Date"]
+        keys = Credentials(KEYS["AWS_ACCESS_KEY_ID"], KEYS["AWS_SECRET_ACCESS_KEY"])
+        signer = SigV4Auth(keys, "execute-api", KEYS["AWS_REGION"])
+        text = signer.string_to_sign(asked, signer.canonical_request(asked))
+        return bool(signer.signature(text, asked) == found["signature"])
+
+
 @contextmanager
-def gateway(service: Service) -> Iterator[str]:
+def gateway(service: Service, kind: type[Handler] = Handler) -> Iterator[str]:
     """Serve on a free port of this machine, and give the URL."""
-    handler = type("Bound", (Handler,), {"service": service})
+    handler = type("Bound", (kind,), {"service": service})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
