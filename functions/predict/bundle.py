@@ -21,7 +21,7 @@ except ImportError:  # before Python 3.12
 FORMAT = 2
 MANIFEST = "manifest.json"
 
-Name = Annotated[str, msgspec.Meta(pattern=r'^[^"\\\x00-\x1f]+$')]
+Name = Annotated[str, msgspec.Meta(pattern=r'^[^"\\\x00-\x1f]+\Z')]
 """A feature's name: what the decoder of requests takes as the name of a field."""
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 

@@ -48,6 +48,7 @@ def test_a_changed_model_is_refused(tmp_path: Path) -> None:
         ({"features": [feature("depot")] * 2}, r"features \['depot'\] stand twice"),
         ({"inputs": {"numbers": ["weight", "weight"]}}, r"inputs \['weight'\] stand twice"),
         ({"features": [feature('de"pot')]}, r"Expected `str` matching regex .* at `\$.features\[0\].name`"),
+        ({"features": [feature("depot\n")]}, r"Expected `str` matching regex .* at `\$.features\[0\].name`"),
         ({"features": [feature("depot", values=["north", ""])]}, r"length >= 1 - at .*values\[1\]`"),
         (
             {"inputs": {"numbers": ["weight"], "categories": ["depot", "region"]}},
