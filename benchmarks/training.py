@@ -42,14 +42,16 @@ EPOCHS = 3
 """Of each run; the first is not counted, it warms up."""
 QUIET = 0.05
 """A round in which others used more than this share of the cores is measured again, if there is time."""
+TWO, SIDE_BY_SIDE = "two processes", "two plain loops"
 EFFICIENCY, WAITING = Limit("≥", 0.8), Limit("≤", 0.05)
 PROSE = """
 The training job as the laptop runs it: torchrun, DistributedDataParallel over gloo, one process for each of
 two hosts that are this machine, against one process alone, and against a plain PyTorch loop of one process on
 the same rows and model. Every process has one thread and {batch} rows in a batch. Efficiency is the rate of
-two processes over twice that of one. Waiting is the share of an epoch in which the loop waits for its next
-batch. {rounds} rounds, the arms in turn; an epoch to warm up, then the median of {epochs}. While one of these
-rounds was measured, others used at most {others:.0%} of the cores{priority}.
+two processes over twice that of one. What the machine itself loses when both its cores work, two plain loops
+side by side tell, which share nothing: no job can do better than they. Waiting is the share of an epoch in
+which the loop waits for its next batch. {rounds} rounds, the arms in turn; an epoch to warm up, then the median
+of {epochs}. While one of these rounds was measured, others used at most {others:.0%} of the cores{priority}.
 
 What a GPU makes of it (`--device cuda`: bf16 against fp32) has **not** been measured: no GPU was at hand.
 """
@@ -165,15 +167,18 @@ def cpu(job: Job) -> dict[str, Arm]:
     return {
         "plain loop": lambda: plain(job),
         "one process": lambda: distributed(job, 1),
-        "two processes": lambda: distributed(job, 2),
+        TWO: lambda: distributed(job, 2),
+        SIDE_BY_SIDE: lambda: plain(job, 2),
     }
 
 
-def plain(job: Job) -> Result:
-    """Run the plain loop."""
+def plain(job: Job, count: int = 1) -> Result:
+    """Run the plain loop, ``count`` times at once."""
     module = ("benchmarks.plain_loop", str(job.run), "--batch", str(job.batch), "--epochs", str(EPOCHS))
-    lines: list[str] = []
-    return heard([start(module, {}, lines)], lines)
+    heard_apart = [list[str]() for _ in range(count)]
+    processes = [start(module, {}, lines) for lines in heard_apart]
+    found = heard(processes, *heard_apart)
+    return Result(found.rate * count)
 
 
 def distributed(job: Job, count: int) -> Result:
@@ -218,8 +223,11 @@ def start(module: tuple[str, ...], environment: dict[str, str], lines: list[str]
     )
 
 
-def heard(processes: list[Process], lines: list[str]) -> Result:
-    """Wait for ``processes``; return what their lines of metrics say. Raises RuntimeError if one fails."""
+def heard(processes: list[Process], *told: list[str]) -> Result:
+    """Wait for ``processes``; return what they told of their epochs, a list of lines for each rank that does.
+
+    Raises RuntimeError if one fails.
+    """
     try:
         ending = wait(processes, seconds=LIMIT_SECONDS, stopped=lambda: False, tick=lambda: None)
     except KeyboardInterrupt:
@@ -228,13 +236,15 @@ def heard(processes: list[Process], lines: list[str]) -> Result:
         raise
     codes = [process.close() for process in processes]
     if any(codes) or ending.how != "ended":
-        raise RuntimeError(f"a training run {ending.how}:\n" + "\n".join(lines[-30:]))
-    return result(lines)
+        last = [line for lines in told for line in lines[-30:]]
+        raise RuntimeError(f"a training run {ending.how}:\n" + "\n".join(last))
+    return result(*told)
 
 
-def result(lines: list[str]) -> Result:
-    """Return the medians of the epochs after the first."""
-    epochs = [dict(FIGURE.findall(line)) for line in lines if line.startswith("millrace ")][1:]
+def result(*told: list[str]) -> Result:
+    """Return the medians of all epochs but the first of each."""
+    metrics = ([line for line in lines if line.startswith("millrace ")][1:] for lines in told)
+    epochs = [dict(FIGURE.findall(line)) for lines in metrics for line in lines]
     return Result(
         rate=median(float(epoch["rows_per_second"]) for epoch in epochs),
         waiting=median(float(epoch.get("waiting_for_data", 0)) for epoch in epochs),
@@ -244,10 +254,11 @@ def result(lines: list[str]) -> Result:
 def section(rounds: list[Round], batch: int) -> Section:
     """Return what was found on the CPU, as a section of the page."""
     rates = by_arm(rounds, lambda one: one.rate)
-    two = "two processes"
-    efficiency = {name: efficiency_over(rounds, name) for name in rates if name != two}
+    efficiency = {name: efficiency_over(rounds, name) for name in rates if name not in (TWO, SIDE_BY_SIDE)}
+    ceiling = efficiency_over(rounds, "plain loop", SIDE_BY_SIDE)
     waiting = by_arm(rounds, lambda one: one.waiting)
-    del waiting["plain loop"]  # it does not say
+    for name in ("plain loop", SIDE_BY_SIDE):
+        del waiting[name]  # they do not say
     return Section(
         key="training",
         title="Training with two processes",
@@ -264,7 +275,7 @@ def section(rounds: list[Round], batch: int) -> Section:
             (name, cell(rates[name]), share(waiting.get(name)), cell(efficiency.get(name))) for name in rates
         ),
         charts=(
-            Chart(title="Efficiency of two processes", bars=tuple(efficiencies(efficiency))),
+            Chart(title="Efficiency of two processes", bars=tuple(efficiencies(efficiency, ceiling))),
             Chart(
                 title="Share of an epoch spent waiting for data",
                 bars=tuple(found.bar(name, WAITING) for name, found in waiting.items()),
@@ -280,10 +291,11 @@ def priority() -> str:
     return "" if ordinary else ", and all that was measured ran before them (with real-time priority)"
 
 
-def efficiencies(efficiency: Mapping[str, Spread]) -> Iterator[Bar]:
-    """Yield the efficiency over each reference."""
+def efficiencies(efficiency: Mapping[str, Spread], ceiling: Spread) -> Iterator[Bar]:
+    """Yield the efficiency over each reference, and what this machine leaves of two processes in any case."""
     for name, found in efficiency.items():
         yield found.bar(f"against twice the {name}", EFFICIENCY)
+    yield ceiling.bar(f"of {SIDE_BY_SIDE}, against twice the plain loop")
 
 
 def bar(rates: Mapping[str, Spread]) -> Iterator[Bar]:
@@ -297,9 +309,9 @@ def by_arm(rounds: list[Round], figure: Callable[[Result], float]) -> dict[str, 
     return {name: spread([figure(one.results[name]) for one in rounds]) for name in sorted(rounds[0].results)}
 
 
-def efficiency_over(rounds: list[Round], name: str) -> Spread:
-    """Return the rate of two processes over twice that of arm ``name``."""
-    pairs = ((one.results["two processes"], one.results[name]) for one in rounds)
+def efficiency_over(rounds: list[Round], name: str, two: str = TWO) -> Spread:
+    """Return the rate of the arm ``two`` over twice that of arm ``name``."""
+    pairs = ((one.results[two], one.results[name]) for one in rounds)
     return spread([two.rate / (2 * reference.rate) for two, reference in pairs])
 
 

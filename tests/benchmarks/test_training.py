@@ -17,6 +17,7 @@ def rounds(two: float, waiting: float = 0.02) -> list[Round]:
         "plain loop": Result(100),
         "one process": Result(100, waiting),
         "two processes": Result(two, waiting),
+        "two plain loops": Result(190),
     }
     return [Round(results, 0.01)] * 3
 
@@ -29,10 +30,11 @@ def measured(times: int, seconds: float, memory: int = 2**30) -> Measured:
 def test_efficiency_is_the_rate_of_two_over_twice_that_of_one(
     two: float, efficiency: float, kept: bool
 ) -> None:
-    bars = training.section(rounds(two), 512).charts[0].bars
+    *bars, ceiling = training.section(rounds(two), 512).charts[0].bars
     assert [bar.name for bar in bars] == ["against twice the one process", "against twice the plain loop"]
     assert [bar.value for bar in bars] == pytest.approx([efficiency] * 2)
     assert all(bar.limit and bar.limit.kept(bar.value) is kept for bar in bars)
+    assert (ceiling.value, ceiling.limit) == (pytest.approx(0.95), None)
 
 
 def test_waiting_more_than_a_twentieth_misses_the_bar() -> None:
@@ -53,6 +55,7 @@ def test_the_first_epoch_is_not_counted() -> None:
         "millrace epoch=3 rows_per_second=300 waiting_for_data=0.03",
     ]
     assert training.result(lines) == Result(200, 0.02)
+    assert training.result(lines, lines) == Result(200, 0.02)
 
 
 def test_given_a_busy_machine_then_the_quietest_rounds_count() -> None:
