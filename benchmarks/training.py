@@ -50,8 +50,9 @@ two hosts that are this machine, against one process alone, and against a plain 
 the same rows and model. Every process has one thread and {batch} rows in a batch. Efficiency is the rate of
 two processes over twice that of one. What the machine itself loses when both its cores work, two plain loops
 side by side tell, which share nothing: no job can do better than they. Waiting is the share of an epoch in
-which the loop waits for its next batch. {rounds} rounds, the arms in turn; an epoch to warm up, then the median
-of {epochs}. While one of these rounds was measured, others used at most {others:.0%} of the cores{priority}.
+which the loop waits for its next batch. {rounds} rounds, the arms in turn; an epoch to warm up, then the
+median of {epochs}. While one of these rounds was measured, others used at most {others:.0%} of the
+cores{priority}.
 
 What a GPU makes of it (`--device cuda`: bf16 against fp32) has **not** been measured: no GPU was at hand.
 """
