@@ -10,6 +10,7 @@ from typing import Any, get_type_hints
 
 from contract.errors import suggestion
 from contract.hyperparameters import RANGES, written
+from contract.limits import AROUND, CARRIED, MOST_BODY_BYTES, answer_bytes, most_records
 from contract.openapi import LARGEST
 from contract.schema import SPLITS, Column, Contract, Feature, Optimise, Range, Record, Rule, Table, Training
 from contract.structure import StructureError, build
@@ -242,6 +243,18 @@ def _positive_numbers(contract: Contract) -> Findings:
             yield key, f"{value:g} is not positive", "Above 0."
 
 
+def _carried(contract: Contract) -> Findings:
+    """The largest request, and the largest answer without warnings, pass on AWS."""
+    limits, words = contract.serving, (contract.model.positive, contract.model.negative)
+    carried = f"bytes on their way, and a call of a Lambda function carries {CARRIED}"
+    if limits.max_body_bytes > MOST_BODY_BYTES:
+        problem = f"so large a body may take {2 * limits.max_body_bytes + AROUND} {carried}"
+        yield "serving.max_body_bytes", problem, f"At most {MOST_BODY_BYTES}; callers send more in parts."
+    if limits.max_records > (most := most_records(*words)):
+        problem = f"the answer to so many may take {answer_bytes(*words, limits.max_records)} {carried}"
+        yield "serving.max_records", problem, f"At most {most}; callers send more in parts."
+
+
 def _training(contract: Contract) -> Findings:
     for name in RANGES:
         yield from _hyperparameter(f"model.training.{name}", name, getattr(contract.model.training, name))
@@ -403,6 +416,7 @@ RULES: tuple[Callable[[Contract], Findings], ...] = (
     _quality,
     _model,
     _positive_numbers,
+    _carried,
     _training,
     _optimise,
     _tuning,

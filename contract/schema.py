@@ -252,7 +252,7 @@ class Model:
 
 @dataclass(frozen=True, kw_only=True)
 class Serving:
-    """Limits of one request."""
+    """Limits of one request; ``contract.limits`` says how large they may be."""
 
     max_records: int = 1000
     max_body_bytes: int = 1_000_000

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from .bundle import Manifest
 from .layout import Caution
+from .problem import Problem
 
 encode = msgspec.json.Encoder().encode
 Cautions = Mapping[int, Sequence[Caution]]
 """What deserves a second look, by the record's place; ordinary records have no entry."""
+MOST_BYTES = 6 * 1024 * 1024 - 64 * 1024
+"""What a call of a Lambda function carries of an answer's body. The contract's limit of records keeps within
+it whatever has no warnings, by the same figures (``contract/limits.py``)."""
 
 
 class JsonAnswer:
@@ -65,6 +70,18 @@ class JsonAnswer:
             f'{self._about}"columns":{{"id":[{opened}{ids}],"probability":{_json(probabilities)},'
             f'"decision":[{decisions}]}},"warnings":{_json(found)}}}'
         )
+
+
+def check_size(body: str | bytes) -> None:
+    """Raise Problem 413 for an answer that warnings make too large for its way.
+
+    It is refused wherever it is made, so that all ways to serve a model answer alike.
+    """
+    # A text is one within JSON, and bytes come in base64.
+    size = len(json.dumps(body)) if isinstance(body, str) else 4 * -(-len(body) // 3)
+    if size > MOST_BYTES:
+        why = f"With its warnings the answer would take {size} bytes on its way; at most {MOST_BYTES} pass."
+        raise Problem(413, f"{why} Send fewer records at once, or without the values that are warned of.")
 
 
 def _json(value: object) -> str:

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
-from .answers import Cautions, JsonAnswer
+from .answers import Cautions, JsonAnswer, check_size
 from .binary_form import BinaryForm
 from .bundle import Bundle
 from .json_form import JsonForm
@@ -55,8 +55,10 @@ class Predictor:
     def predict(
         self, form: Form[Body_contra], body: Body_contra, quoted_id: str, *, floats: bool = False
     ) -> Answer:
-        """Answer a body; raise Problem where it holds no records that can be answered.
+        """Answer a body.
 
+        Raises Problem where it holds no records that can be answered, or so strange ones that too much would
+        have to be said of them.
         ``quoted_id`` is the request's id as JSON text. With ``floats`` the answer is the probabilities alone,
         float32.
         """
@@ -67,7 +69,10 @@ class Predictor:
         if count == 1 and shape == "records" and not cautions:
             return Answer(self._write.one(quoted_id, probabilities[0]), 1)
         write = self._write.records if shape == "records" else self._write.columns
-        return Answer(write(quoted_id, probabilities, cautions), count, count_of(cautions))
+        written = write(quoted_id, probabilities, cautions)
+        if cautions:
+            check_size(written)
+        return Answer(written, count, count_of(cautions))
 
     def score(self, form: Form[Body_contra], body: Body_contra) -> tuple[list[float], Cautions, Shape]:
         """Return each record's probability, what deserves a second look, and how the body is written.

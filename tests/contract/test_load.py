@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from contract.errors import ContractError
+from contract.limits import MOST_BODY_BYTES, answer_bytes, most_records
 from contract.load import load, names, workload
 from contract.schema import Contract
 from contract.structure import NOT_IN_THE_DOCUMENT
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DOCUMENT = tomllib.loads(CONTRACT)
+WORDS = ("late", "on time")
+MOST_RECORDS = most_records(*WORDS)
 ONE_FOLDER = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None
 )
@@ -178,6 +181,8 @@ BROKEN = [
     (("model", "training", "seed"), -(10**400), "model.training.seed", "Correct"),
     (("serving",), {"max_records": 1}, "serving.max_records", "in one request"),
     (("serving",), {"max_body_bytes": 40}, "serving.max_body_bytes", "in one request"),
+    (("serving",), {"max_body_bytes": MOST_BODY_BYTES + 1}, "serving.max_body_bytes", f"{MOST_BODY_BYTES};"),
+    (("serving",), {"max_records": MOST_RECORDS + 1}, "serving.max_records", f"At most {MOST_RECORDS};"),
     (("name",), "my_parcels", "name", "digits and -"),
     *(
         (("model", "tuning", *path), value, ".".join(("model.tuning", *place)), remedy)
@@ -382,3 +387,14 @@ def test_given_an_error_from_another_process_then_it_arrives_whole() -> None:
     fault = ContractError("contract.toml", "features.x", "missing", "Add it.")
 
     assert str(pickle.loads(pickle.dumps(fault))) == str(fault)
+
+
+def test_given_the_largest_limits_then_they_are_taken_and_a_larger_one_s_error_names_both_figures(
+    tmp_path: Path,
+) -> None:
+    most = {"max_records": MOST_RECORDS, "max_body_bytes": MOST_BODY_BYTES}
+    assert dataclasses.asdict(loaded(tmp_path, changed(("serving",), most)).serving) == most
+    needed = {"max_records": answer_bytes(*WORDS, 90_000), "max_body_bytes": 2 * 90_000_000 + 64 * 1024}
+    for key, value in {"max_records": 90_000, "max_body_bytes": 90_000_000}.items():
+        with pytest.raises(ContractError, match=rf"{needed[key]} bytes .* carries 6291456"):
+            loaded(tmp_path, changed(("serving",), {key: value}))

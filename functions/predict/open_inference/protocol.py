@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from ..answers import check_size
 from ..bundle import Bundle, Manifest
 from ..core import JSON, UNRELEASED, Reply
 from ..predictor import Predictor, count_of
@@ -173,6 +174,8 @@ class Inferring:
         asked = self._reader.read(headers, body)
         probabilities, cautions, _ = self._predictor.score(self._form, asked)
         text, blob = self._outputs.write(asked.request.id, asked.outputs, probabilities, cautions)
+        if cautions:
+            check_size(text.encode() + blob if blob else text)
         return text, blob, len(probabilities), count_of(cautions)
 
 
