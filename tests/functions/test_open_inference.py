@@ -129,6 +129,43 @@ def test_given_other_datatypes_of_numbers_then_the_answer_is_the_same(
     assert answer.outputs["probability"] == [one["probability"] for one in expected(service, each)]
 
 
+@pytest.mark.parametrize(
+    ("datatype", "within", "beyond"),
+    [
+        ("INT8", [-128, 127], [-129, 128, 3e9]),
+        ("UINT8", [0, 255], [-1, 256]),
+        ("INT32", [-(2**31), 2**31 - 1], [3_000_000_000, 3e9, -(2**31) - 1]),
+        ("UINT32", [0, 2**32 - 1], [-1, 2**32]),
+        ("INT64", [-(2**63), 2**63 - 1], [2**63, 1e30, -(2**63) - 1, 10**40]),
+        ("UINT64", [0, 2**64 - 1], [-1, 2**64]),
+        ("FP16", [-65504, 65504.0], [65520, -1e6]),
+    ],
+)
+def test_given_numbers_at_the_ends_of_their_datatype_then_one_beyond_is_refused(
+    service: Service, datatype: str, within: list[float], beyond: list[float]
+) -> None:
+    depot = tensor("depot", "BYTES", ["north"])
+    for value in within:
+        answer = ask(service, *in_json(depot, tensor("distance", datatype, [value])))
+        assert answer.status == 200, answer.told
+    for value in beyond:
+        answer = ask(service, *in_json(depot, tensor("distance", datatype, [value])))
+        assert (answer.status, f"element 0 is beyond {datatype}, which holds " in answer.error) == (400, True)
+
+
+@pytest.mark.parametrize(
+    ("datatype", "value"), [("INT8", 1400), ("UINT16", -3), ("FP16", 70_000), ("INT32", 2.5)]
+)
+def test_given_a_number_that_the_model_would_take_but_not_its_datatype_then_it_is_refused_too(
+    tmp_path: Path, datatype: str, value: float
+) -> None:
+    wide = Input(name="distance", kind="number", required=True, min=-1e5, max=1e5)
+    make_bundle(tmp_path / "bundle", Tiny(inputs=(wide,), examples=({"distance": 5.0},)))
+    service = serve(tmp_path)
+    assert ask(service, *in_json(tensor("distance", "FP64", [value]))).status == 200
+    assert ask(service, *in_json(tensor("distance", datatype, [value]))).status == 400
+
+
 @pytest.mark.parametrize("write", [as_bytes, in_json], ids=["bytes", "json"])
 def test_given_booleans_then_they_are_one_and_zero(service: Service, write: Any) -> None:
     each = [{"depot": "south", "distance": 1}, {"depot": "south", "distance": 0}]
@@ -439,6 +476,7 @@ def test_given_a_flawed_request_then_the_error_names_what_is_wrong(
         ),
         (b'{"inputs": [{"name": "distance", "shape": [1], "datatype": "INT64", "data": [1.5]}]}', "no INT64"),
         (b'{"inputs": [{"name": "distance", "shape": [1], "datatype": "BOOL", "data": [1]}]}', "no BOOL"),
+        (b'{"inputs": [{"name": "distance", "shape": [1], "datatype": "BOOL", "data": [2]}]}', "no BOOL"),
         (
             json.dumps({"inputs": [DEPOT | {"parameters": {"shared_memory_region": "a"}}]}).encode(),
             "`shared_memory_region` is not supported",

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..bundle import Feature
 from ..layout import Layout, slots_of
-from .tensors import FORMATS, TEXT, element
+from .tensors import FORMATS, RANGES, TEXT, WHOLE, element
 
 Numbers = Iterable[float]
 
@@ -38,12 +38,23 @@ class NumberColumn(Column):
     def __init__(self, place: int, feature: Feature, layout: Layout) -> None:
         super().__init__(place, feature, layout, math.nan)
         self._low, self._high = layout.bounds[place]
+        self._held_by = {
+            name for name, (low, high) in RANGES.items() if low <= self._low and self._high <= high
+        }
 
     def of_json(self, values: Sequence[Any], datatype: str) -> Numbers:
         """Return decoded JSON, whose bounds the decoder has checked."""
-        if datatype[0] != "F" and not all(value is None or value.is_integer() for value in values):
+        given = [value for value in values if value is not None] if None in values else values
+        if datatype in WHOLE and not all(map(float.is_integer, given)):
             raise Strange
-        return [math.nan if value is None else value for value in values] if None in values else values
+        if (
+            datatype in RANGES
+            and datatype not in self._held_by
+            and given
+            and not _are_within(datatype, given)
+        ):
+            raise Strange
+        return values if given is values else [math.nan if value is None else value for value in values]
 
     def of_bytes(self, body: bytes, start: int, size: int, count: int, datatype: str) -> Numbers:
         """Return the numbers of ``size`` bytes; raise Strange where one is out of bounds."""
@@ -101,6 +112,12 @@ class CategoryColumn(Column):
         if start != end:
             raise Strange
         return slots
+
+
+def _are_within(datatype: str, values: Sequence[float]) -> bool:
+    """Whether a datatype with bounds holds all values; there must be some, and no NaN."""
+    low, high = RANGES[datatype]
+    return low <= min(values) and max(values) <= high
 
 
 @lru_cache(maxsize=512)

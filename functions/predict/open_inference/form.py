@@ -18,7 +18,7 @@ from ..layout import STRANGE, Layout, Shape, Values
 from ..problem import Problem, too_many
 from .asked import Asked, Tensor, refuse_unsupported
 from .columns import Numbers, Strange, columns_of, datatype_of, takes, unpacker
-from .tensors import FORMATS, TEXT, WHOLE, check_size, count_of, flat, numbers, texts
+from .tensors import FORMATS, RANGES, TEXT, check_size, count_of, flat, is_beyond, is_of, numbers, texts
 
 UNSET = msgspec.UNSET
 MATRIX = "rows"
@@ -202,7 +202,7 @@ def _checked(tensor: Tensor, data: Data) -> Data:
         if value is not None and not _is(tensor.datatype, value):
             raise Problem(
                 400,
-                f"input `{tensor.name}`: element {index} is {kind_of(value)}, which is no {tensor.datatype}",
+                f"input `{tensor.name}`: element {index} is {_told(value, tensor.datatype)}",
             )
     return [float(value) if isinstance(value, bool) else value for value in data]
 
@@ -212,9 +212,15 @@ def _is(datatype: str, value: Any) -> bool:
         return isinstance(value, str)
     if isinstance(value, bool) or datatype == "BOOL":
         return isinstance(value, bool) and datatype == "BOOL"
-    if not isinstance(value, int | float):
-        return False
-    return datatype not in WHOLE or isinstance(value, int) or value.is_integer()
+    return isinstance(value, int | float) and is_of(datatype, value)
+
+
+def _told(value: Any, datatype: str) -> str:
+    """Say what is wrong with an element that is not of its tensor's datatype."""
+    if isinstance(value, int | float) and datatype in RANGES and is_beyond(datatype, value):
+        low, high = RANGES[datatype]
+        return f"beyond {datatype}, which holds {low:.0f} to {high:.0f}"
+    return f"{kind_of(value)}, which is no {datatype}"
 
 
 def _number(text: str | None, index: int, name: str) -> float | None:

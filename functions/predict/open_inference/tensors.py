@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Sequence
 from math import prod
@@ -26,7 +27,25 @@ FORMATS = {
 }
 """Datatypes of numbers, and what Python's struct calls them. Lambda's processors are little-endian."""
 WHOLE = frozenset(name for name in FORMATS if "INT" in name)
+RANGES: dict[str, tuple[float, float]] = {"FP16": (-65504.0, 65504.0)}
+"""Least and largest number of a datatype, where it is not the model that sets closer bounds."""
+for _name in WHOLE:
+    _bits = 8 * struct.calcsize(f"<{FORMATS[_name]}")
+    RANGES[_name] = (0, 2**_bits - 1) if _name[0] == "U" else (-(2 ** (_bits - 1)), 2 ** (_bits - 1) - 1)
 _LENGTH = struct.Struct("<I")
+
+
+def is_of(datatype: str, value: float) -> bool:
+    """Whether ``value`` is a number of ``datatype``: not too large for it, and whole where it has to be."""
+    if datatype in WHOLE and isinstance(value, float) and not value.is_integer():
+        return False
+    return not is_beyond(datatype, value)
+
+
+def is_beyond(datatype: str, value: float) -> bool:
+    """Whether ``value`` is too large for ``datatype``, or too far below zero; NaN never is."""
+    low, high = RANGES.get(datatype, (-math.inf, math.inf))
+    return value < low or value > high
 
 
 def numbers(datatype: str, data: memoryview) -> list[Any]:
