@@ -12,7 +12,7 @@ from functions.predict.moment import seconds_of
 from functions.predict.problem import Problem
 from functions.predict.request import Request
 
-from .envelope import is_enveloped, unwrap, wrap
+from .envelope import is_enveloped, status_of, unwrap, wrap
 from .log import Log
 from .metrics import CONTENT_TYPE, Metrics
 from .wire import Head, Refusal, start_line
@@ -103,9 +103,10 @@ class App:
             self._log.failure(request_id, route, reply.failure)
         top = start_line(reply.status) + lines_of(reply.headers)
         whole = self._written(top, bytes_of(reply), head, request_id, last=last)
-        self.metrics.series(route, reply.status).add(perf_counter() - started, reply.records, reply.warnings)
+        status = status_of(reply)
+        self.metrics.series(route, status).add(perf_counter() - started, reply.records, reply.warnings)
         if self._access:
-            self._log_access(head, request_id, reply.status, started)
+            self._log_access(head, request_id, status, started)
         return whole
 
     def _written(self, top: str, content: bytes, head: Head, request_id: str, *, last: bool) -> bytes:

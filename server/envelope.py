@@ -29,6 +29,17 @@ class Address(msgspec.Struct, frozen=True):
     accept: str = ""
 
 
+class Wrapped(Reply, frozen=True, kw_only=True):
+    """A reply that carries another, whose status was ``within``."""
+
+    within: int
+
+
+def status_of(reply: Reply) -> int:
+    """Return the status that a reply tells the caller in the end: what is counted."""
+    return reply.within if isinstance(reply, Wrapped) else reply.status
+
+
 def is_enveloped(headers: Mapping[str, str]) -> bool:
     """Whether a request carries another."""
     return headers.get(ATTRIBUTES, "").startswith(MARK)
@@ -56,4 +67,5 @@ def wrap(reply: Reply) -> Reply:
     about = {"status": reply.status, "headers": reply.headers, "bytes": binary}
     body = reply.body if isinstance(reply.body, bytes) else reply.body.encode()
     content = msgspec.json.encode(about) + b"\n" + body
-    return Reply(content, {"Content-Type": CONTENT_TYPE}, 200, reply.records, reply.warnings)
+    told = {"Content-Type": CONTENT_TYPE}
+    return Wrapped(content, told, 200, reply.records, reply.warnings, within=reply.status)

@@ -166,6 +166,22 @@ def envelope(inner: dict[str, str]) -> dict[str, str]:
     return {"X-Amzn-SageMaker-Custom-Attributes": f"millrace=1;{attributes}"}
 
 
+@pytest.mark.parametrize(
+    ("model", "body", "status"), [("parcels", b"{}", 400), ("boats", b"{}", 404), ("parcels", None, 200)]
+)
+def test_given_an_envelope_then_the_status_within_is_counted(
+    app: App, model: str, body: bytes | None, status: int
+) -> None:
+    sent = json.dumps({"records": [PARCEL]}).encode() if body is None else body
+    series = app.metrics.series("/invocations", status)
+    counted, of_200 = series.count, app.metrics.series("/invocations", 200).count
+
+    outer = call(app, "POST", "/invocations", sent, envelope({"route": PREDICT, "model": model}))[0]
+
+    assert (outer, series.count) == (200, counted + 1)
+    assert app.metrics.series("/invocations", 200).count == of_200 + (status == 200)
+
+
 @pytest.mark.parametrize(("route", "model"), [(HEALTH, ""), (MODEL, "parcels"), (MODEL, "boats")])
 def test_given_an_envelope_of_another_route_then_that_is_answered(
     app: App, function: Service, route: str, model: str
