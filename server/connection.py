@@ -22,6 +22,10 @@ PIECE_BYTES = 16 * 1024
 """How much of a body in chunks is looked at in one go."""
 HELD_BYTES = 64 * 1024 * 1024
 """How much of requests that have arrived in part is held, of all callers together."""
+BUFFERED_BYTES = 16 * 1024
+"""How much of his answers a caller may leave unfetched before it counts; the system holds some, too."""
+UNFETCHED_BYTES = 64 * 1024 * 1024
+"""How much of answers that nobody fetches is held, of all callers together."""
 TOLD_OFF = 32
 """How many callers beyond the most are told so; the files that are left are the process's own."""
 LINGER_BYTES = 8 * 1024 * 1024
@@ -52,6 +56,22 @@ class Connections(set["Connection"]):
         super().__init__()
         self.desk, self.now, self.most, self.ending = desk, now, most, False
         self.held, self.most_held = 0, HELD_BYTES
+        self.unfetched, self.most_unfetched = 0, UNFETCHED_BYTES
+        self._waiting: dict[Connection, int] = {}
+
+    def await_fetch(self, connection: Connection, size: int) -> None:
+        """Count what is not fetched; of too much in all, cut off who has fetched nothing for longest."""
+        self.fetched(connection)
+        self._waiting[connection] = size
+        self.unfetched += size
+        while self.unfetched > self.most_unfetched:
+            longest = next(iter(self._waiting))
+            self.fetched(longest)
+            longest.abort()
+
+    def fetched(self, connection: Connection) -> None:
+        """Count no longer what a caller has fetched, or will never fetch."""
+        self.unfetched -= self._waiting.pop(connection, 0)
 
     def sweep(self) -> None:
         """End those that are too slow, or silent for too long."""
@@ -84,9 +104,11 @@ class Connection(asyncio.Protocol):
         if len(self._all) >= self._all.most:
             self._refuse(Refusal(503, f"There are {self._all.most} connections already; try again."))
         self._all.add(self)
+        self._transport.set_write_buffer_limits(high=BUFFERED_BYTES)
 
     def connection_lost(self, _: Exception | None) -> None:
         """Forget."""
+        self._all.fetched(self)
         self._all.held -= self._held
         self._held = 0
         self._all.discard(self)
@@ -96,11 +118,13 @@ class Connection(asyncio.Protocol):
         self._full = True
         self._since = self._now()
         self._transport.pause_reading()
+        self._all.await_fetch(self, self._transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
         """Go on with what has come meanwhile."""
         self._full = False
         self._since = self._now()
+        self._all.fetched(self)
         self._transport.resume_reading()
         if self._rest:
             self._take_rest()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Iterator
 from itertools import cycle
 from typing import Any
 
 import pytest
+import uvloop
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -39,7 +41,7 @@ class Wire:
 
     def __init__(self) -> None:
         self.sent, self.ended, self.reading = b"", "", True
-        self.unsent = 0
+        self.unsent = self.high = 0
         self._ours, self.theirs = socket.socketpair()
 
     def write(self, data: bytes) -> None:
@@ -62,6 +64,9 @@ class Wire:
 
     def resume_reading(self) -> None:
         self.reading = True
+
+    def set_write_buffer_limits(self, high: int) -> None:
+        self.high = high
 
     def get_write_buffer_size(self) -> int:
         return self.unsent
@@ -339,6 +344,75 @@ def test_given_more_of_requests_than_is_held_then_the_last_is_told_to_come_again
     third.send(begun[-1:] if begun.startswith(b"POST /p") else b"0\r\n\r\n")
     assert third.wire.sent == b"</g><%b>" % (b"x" * 900)
     assert caller.all.held == 0
+
+
+def leave_unfetched(caller: Caller, size: int) -> None:
+    """Fetch nothing of an answer of ``size`` bytes."""
+    caller.wire.unsent = size
+    caller.connection.pause_writing()
+
+
+def test_given_more_of_answers_than_is_held_then_who_has_fetched_nothing_for_longest_is_cut_off(
+    caller: Caller,
+) -> None:
+    caller.all.most_unfetched = 250
+    second, third, fourth = (another(caller) for _ in range(3))
+    for each in (caller, second, third):
+        leave_unfetched(each, 100)
+    assert [each.wire.ended for each in (caller, second, third)] == ["aborted", "", ""]
+    assert caller.all.unfetched == 200
+
+    second.connection.resume_writing()
+    leave_unfetched(fourth, 150)
+    assert [each.wire.ended for each in (second, third, fourth)] == ["", "", ""]
+    caller.connection.connection_lost(None)
+    fourth.connection.connection_lost(None)
+    assert caller.all.unfetched == 100
+    third.connection.resume_writing()
+    assert caller.all.unfetched == 0
+
+
+class Generous(Desk):
+    """Answers with far more than any system's buffers hold."""
+
+    def answer(self, head: Head, body: bytes, *, last: bool) -> bytes:
+        return bytes(8_000_000)
+
+
+async def unfetched_of(callers: int) -> tuple[int, int]:
+    """What is held of the answers of so many callers who fetch nothing, and how many of them are left."""
+    loop = asyncio.get_running_loop()
+    every = Connections(Generous(), loop.time)
+    every.most_unfetched = 20_000_000
+    server = await loop.create_server(lambda: Connection(every), "127.0.0.1", 0)
+    reached = [
+        await asyncio.open_connection(*server.sockets[0].getsockname(), limit=1) for _ in range(callers)
+    ]
+    for _, writer in reached:
+        writer.write(GET)
+    for _ in range(200):
+        await asyncio.sleep(0.005)
+        if len(every) < callers:
+            break
+    await asyncio.sleep(0.05)
+    held, left = every.unfetched, len(every)
+    for _, writer in reached:
+        writer.transport.abort()
+    server.close()
+    await server.wait_closed()
+    return held, left
+
+
+def test_given_real_callers_who_fetch_nothing_then_no_more_than_the_most_is_held_for_them() -> None:
+    held, left = uvloop.run(unfetched_of(8))
+    assert 0 < held <= 20_000_000
+    assert 1 <= left < 8
+
+
+def test_given_a_connection_then_its_own_buffer_is_smaller_than_what_all_may_hold_together(
+    caller: Caller,
+) -> None:
+    assert 0 < caller.wire.high == connection.BUFFERED_BYTES < connection.UNFETCHED_BYTES
 
 
 def test_given_far_more_callers_than_may_be_then_the_last_are_cut_off_at_once(caller: Caller) -> None:
