@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -49,14 +50,18 @@ class App:
     def serve(self, core: Core) -> None:
         """Answer with ``core`` from now on, and close what answered before."""
         before, self.core = getattr(self, "core", None), core
-        if before and before.bundle:
-            before.bundle.model.close()
         self._predictor = core.predictor
         self._predict_path = f"{MODELS}{core.workload}/predict"
         limit = core.bundle.manifest.limits.body_bytes if core.bundle else 0
         # The core itself says what is wrong with a body of up to twice its limit.
         self.most_bytes = max(2 * limit, SMALLEST_CAP)
         self._hot_head = start_line(200) + lines_of(core.json_headers)
+        if before and before.bundle:
+            before.bundle.model.close()
+            del before
+            # Types and functions made for a manifest hold each other, and answering makes next to nothing
+            # that would have Python look for such: a server of many bundles would keep them all.
+            gc.collect()
 
     def tick(self) -> None:
         """Do what every second asks for: set the clock of the answers' ``Date``, publish what was counted."""

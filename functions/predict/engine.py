@@ -13,6 +13,7 @@ from __future__ import annotations
 import ctypes
 import sys
 from collections.abc import Callable, Sequence
+from functools import cache
 from math import prod
 from os import listdir
 from os.path import isdir, join
@@ -46,6 +47,15 @@ Floats = ctypes.Array[ctypes.c_float]
 
 class EngineError(Exception):
     """ONNX Runtime is not there, or refused. Carries its own words."""
+
+
+@cache
+def engine() -> Engine:
+    """Return the one engine of this process: what it makes of the library for itself is never given back.
+
+    Raises EngineError.
+    """
+    return Engine()
 
 
 class Engine:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 from itertools import islice
 
-from .engine import Call, Engine, EngineError, Handle
+from .engine import Call, EngineError, Handle, engine
 
 FEED, FETCH = b"rows", b"probability"
 _BOUND = 256  # sizes of request that are kept bound
@@ -30,7 +30,7 @@ class Model:
         self._probabilities = (ctypes.c_float * capacity)()
         self.rows = memoryview(self._rows).cast("B")
         self._answers = memoryview(self._probabilities).cast("B").cast("f")
-        self._engine = Engine()
+        self._engine = engine()
         one = self._engine.session(single)
         self._batch = one if batch == single else self._engine.session(batch)
         self._sessions = [one] if batch == single else [one, self._batch]

@@ -33,6 +33,15 @@ def test_given_rows_then_the_numbers_are_the_python_bindings_bit_for_bit(count: 
     assert answered == expected[0].tolist()
 
 
+def test_given_one_model_after_another_then_the_library_is_set_up_once() -> None:
+    first, second = (Model(GRAPH, GRAPH, columns=4, capacity=2) for _ in range(2))
+
+    first.close()
+
+    assert second._engine is first._engine
+    assert len(second.run(2)) == 2
+
+
 def test_given_many_sizes_of_request_then_each_is_answered_and_memory_is_bounded() -> None:
     model = Model(GRAPH, GRAPH, columns=4, capacity=600)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import json
+import weakref
 from base64 import b64decode, b64encode, urlsafe_b64encode
 from collections.abc import Mapping
 from pathlib import Path
@@ -343,6 +345,21 @@ def test_given_an_error_of_ours_in_an_envelope_then_the_log_has_the_id_that_the_
     (line,) = said
     assert line["request_id"] == json.loads(body)["request_id"] == ID
     assert (line["error"], line["route"]) == ("ZeroDivisionError", PREDICT)
+
+
+def test_given_a_newer_bundle_then_nothing_of_the_former_is_kept(tmp_path: Path) -> None:
+    folder = make_bundle(tmp_path / "bundle")
+    app = App(Core.open(folder), Metrics(), Log(lambda _: None))
+    assert app.core.bundle
+    former = [weakref.ref(each) for each in (app.core, app.core.predictor, app.core.bundle.model)]
+    newer = Core.open(folder)
+    gc.collect()
+    gc.disable()
+    try:
+        app.serve(newer)
+        assert [each() for each in former] == [None] * 3
+    finally:
+        gc.enable()
 
 
 def test_given_answers_then_the_metrics_count_them_as_prometheus_reads_them(app: App) -> None:
