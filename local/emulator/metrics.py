@@ -54,7 +54,8 @@ def _count_requests(original: Callable[..., Awaitable[Any]]) -> Callable[..., Aw
         answer = await original(api_id, stage_name, *request)
         milliseconds = (time.perf_counter() - started) * 1000
         _request(api_id, stage_name, int(answer[0]), milliseconds)
-        access_log.write(api_id, stage_name, _known(request[0], request[1], answer, milliseconds))
+        route = access_log.route(api_id, request[0], request[1])
+        access_log.write(api_id, stage_name, _known(request[0], route, answer, milliseconds))
         return answer
 
     return handle_execute
@@ -69,14 +70,14 @@ def _request(api: str, stage: str, status: int, milliseconds: float) -> None:
     cloudwatch.record_metric("AWS/ApiGateway", "Latency", milliseconds, "Milliseconds", dimensions)
 
 
-def _known(method: str, path: str, answer: Any, milliseconds: float) -> dict[str, str]:
+def _known(method: str, route: str, answer: Any, milliseconds: float) -> dict[str, str]:
     """What can be told of a request here, by the names that API Gateway's logs have for it."""
     moment = time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime())
     headers = {name.lower(): value for name, value in dict(answer[1]).items()}
     return {
         "$context.requestId": str(headers.get("x-amzn-requestid", "-")),
         "$context.requestTime": moment,
-        "$context.resourcePath": path,
+        "$context.resourcePath": route,
         "$context.httpMethod": method,
         "$context.status": str(answer[0]),
         "$context.responseLength": str(len(answer[2] or b"")),

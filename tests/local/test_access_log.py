@@ -11,9 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from ministack.services import apigateway_v1
 
 from infra.constructs.api import ACCESS_LOG, FAILED
 from local import environment
+from local.emulator import access_log
 from local.emulator.filters import matcher, readings
 from tests.local.conftest import eventually
 
@@ -104,14 +106,8 @@ def template(name: str, status: str) -> dict[str, Any]:
                 },
             },
             "Api": {"Type": "AWS::ApiGateway::RestApi", "Properties": {"Name": name}},
-            "Route": {
-                "Type": "AWS::ApiGateway::Resource",
-                "Properties": {
-                    "RestApiId": {"Ref": "Api"},
-                    "ParentId": {"Fn::GetAtt": ["Api", "RootResourceId"]},
-                    "PathPart": name,
-                },
-            },
+            "Folder": resource({"Fn::GetAtt": ["Api", "RootResourceId"]}, name),
+            "Route": resource({"Ref": "Folder"}, "{model}"),
             "Get": {
                 "Type": "AWS::ApiGateway::Method",
                 "Properties": {
@@ -142,6 +138,12 @@ def template(name: str, status: str) -> dict[str, Any]:
     }
 
 
+def resource(parent: dict[str, Any], part: str) -> dict[str, Any]:
+    """A resource below another."""
+    properties = {"RestApiId": {"Ref": "Api"}, "ParentId": parent, "PathPart": part}
+    return {"Type": "AWS::ApiGateway::Resource", "Properties": properties}
+
+
 def deploy(aws: AWS, status: str) -> tuple[str, str]:
     """Deploy an API that answers ``status``; give its name and its id."""
     name = f"api-{uuid.uuid4().hex[:8]}"
@@ -163,20 +165,52 @@ def test_given_an_answer_when_logged_then_only_a_failure_counts(
     name, api = deploy(aws, status)
 
     with pytest.raises(urllib.error.HTTPError) as answer:
-        urllib.request.urlopen(f"{emulator.endpoint}/restapis/{api}/live/_user_request_/{name}")
+        urllib.request.urlopen(f"{emulator.endpoint}/restapis/{api}/live/_user_request_/{name}/flights")
 
     assert answer.value.code == int(status)
     (line,) = [
         json.loads(each["message"]) for each in aws("logs").filter_log_events(logGroupName=name)["events"]
     ]
-    assert (line["status"], line["method"], line["route"], line["error"]) == (status, "GET", f"/{name}", "-")
+    route = f"/{name}/{{model}}"
+    assert (line["status"], line["method"], line["route"], line["error"]) == (status, "GET", route, "-")
     found = aws("cloudwatch").get_metric_statistics(
         Namespace="Tests",
         MetricName="Failures",
-        Dimensions=[{"Name": "Route", "Value": f"/{name}"}],
+        Dimensions=[{"Name": "Route", "Value": route}],
         StartTime=time.time() - 600,
         EndTime=time.time() + 60,
         Period=60,
         Statistics=["Sum"],
     )["Datapoints"]
     assert sum(point["Sum"] for point in found) == failures
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "route"),
+    [
+        ("GET", "/", "/"),
+        ("POST", "/v1/models/flights/predict", "/v1/models/{model}/predict"),
+        ("GET", "/v1/models/flights/", "/v1/models/{model}"),
+        ("GET", "/v1/nowhere/predict", "/{rest+}"),
+        ("POST", "/v1/models/flights", "/v1/models/{model}"),
+    ],
+)
+def test_given_a_request_when_logged_then_its_route_is_the_resource_s_and_not_the_caller_s_path(
+    method: str, path: str, route: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = {"/": "", "/v1": "/", "/v1/models": "/v1", "/v1/models/{model}": "/v1/models"}
+    paths |= {"/v1/models/{model}/predict": "/v1/models/{model}", "/{rest+}": "/"}
+    verbs = {"/v1/models/{model}/predict": ["POST"], "/v1/models/{model}": ["GET"], "/{rest+}": ["GET"]}
+    resources = {
+        each: {
+            "id": each,
+            "path": each,
+            "parentId": parent,
+            "pathPart": each.rpartition("/")[2],
+            "resourceMethods": {verb: {} for verb in verbs.get(each, ())},
+        }
+        for each, parent in paths.items()
+    }
+    monkeypatch.setattr(apigateway_v1, "_resources", {"api": resources, "empty": {}})
+    assert access_log.route("api", method, path) == route
+    assert access_log.route("empty", method, path) == "-"
