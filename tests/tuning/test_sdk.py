@@ -15,14 +15,14 @@ import pytest
 
 from cli.sdk import REPOSITORY, python
 from tests.infra.machines.interpreter import check_arguments, filled
-from tests.infra.machines.test_train import KEY, VALUES, Services
+from tests.infra.machines.test_train import KEY, NETWORK, VALUES, Services
 from tuning.request import starter
 
 pytestmark = pytest.mark.sdk
 
 NAME = "flights-261124-0532-k7wq"
 # The settings that a request may lose on its way through the SDK are all on.
-SETTINGS = {"TrainingSpot": "true"}
+SETTINGS = {"TrainingSpot": "true"} | NETWORK
 PLAN: dict[str, Any] = {
     "name": NAME,
     "definition": json.dumps(filled("train", VALUES | SETTINGS)),
@@ -176,6 +176,15 @@ def test_a_search_s_trials_ask_for_what_the_pipeline_asks_for(asked: Asked) -> N
     assert fixed.pop("sagemaker_program") == "start.sh"
     assert fixed.pop("sagemaker_submit_directory") == "/opt/ml/input/data/starter"
     assert {**trial, "InputDataConfig": channels, "HyperParameters": fixed} == job
+
+
+def test_given_a_network_of_the_environment_s_own_then_experiments_and_trials_run_in_it(asked: Asked) -> None:
+    wanted = {
+        "Subnets": [NETWORK["SubnetA"], NETWORK["SubnetB"]],
+        "SecurityGroupIds": [NETWORK["SecurityGroup"]],
+    }
+    trial = sent(asked, "search", "CreateHyperParameterTuningJob")["TrainingJobDefinition"]
+    assert trial["VpcConfig"] == sent(asked, "experiment", "CreateTrainingJob")["VpcConfig"] == wanted
 
 
 def test_a_search_asks_for_the_plan_s_ranges_limits_and_objective(asked: Asked) -> None:

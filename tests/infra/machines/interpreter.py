@@ -59,8 +59,12 @@ class Run:
 
 
 def filled(name: str, values: Mapping[str, str]) -> dict[str, Any]:
-    """The definition with its placeholders filled textually, as CloudFormation does."""
-    text = re.sub(r"\$\{([A-Za-z0-9]+)\}", lambda match: values[match[1]], definition(name))
+    """The definition with its placeholders filled textually, as CloudFormation does.
+
+    Its jobs are in a network where ``values`` name one.
+    """
+    whole = definition(name, network="SubnetA" in values)
+    text = re.sub(r"\$\{([A-Za-z0-9]+)\}", lambda match: values[match[1]], whole)
     parsed: dict[str, Any] = json.loads(text)
     return parsed
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from functools import partial
 from typing import Any
 
 import pytest
 
-from infra.machines import definition, machine, placeholders
+from infra.machines import machine, placeholders
 
-from . import interpreter
 from .interpreter import Handler, Run, ServiceError, execute
 
 MODELS, LAKE, KEY = "millrace-models", "millrace-lake", "arn:aws:kms:us-east-1:000000000000:key/abc"
@@ -30,6 +28,8 @@ VALUES = {
     "ChampionParameter": "/millrace/dev/flights/champion", "PackageGroup": GROUP, "AutoApprove": "true",
     "TopicArn": "arn:aws:sns:us-east-1:000000000000:operations",
 }  # fmt: skip
+NETWORK = {"SubnetA": "subnet-1", "SubnetB": "subnet-2", "SecurityGroup": "sg-1"}
+"""What else is filled in where the environment has a network of its own."""
 
 
 class Services:
@@ -95,16 +95,12 @@ def test_values_fill_every_placeholder() -> None:
     assert set(VALUES) == placeholders("train")
 
 
-def test_given_a_network_then_both_jobs_run_in_it_and_else_nothing_names_one(
-    services: Services, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_given_a_network_then_both_jobs_run_in_it_and_else_nothing_names_one(services: Services) -> None:
     without = services.run()
     assert not [call for call in without.calls if "VpcConfig" in json.dumps(call[2])]
 
-    places = {"SubnetA": "subnet-1", "SubnetB": "subnet-2", "SecurityGroup": "sg-1"}
-    assert set(VALUES | places) == placeholders("train", network=True)
-    monkeypatch.setattr(interpreter, "definition", partial(definition, network=True))
-    run = services.run(**places)
+    assert set(VALUES | NETWORK) == placeholders("train", network=True)
+    run = services.run(**NETWORK)
     assert run.status == "SUCCEEDED", run.cause
     wanted = {"Subnets": ["subnet-1", "subnet-2"], "SecurityGroupIds": ["sg-1"]}
     assert run.arguments("Train")["VpcConfig"] == wanted
