@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from cli.api import access_token
+from cli.errors import CliError
 from cli.outputs import outputs
 from cli.session import Session, session
 
@@ -24,7 +25,10 @@ class Environment:
 
     @cached_property
     def names(self) -> dict[str, str]:
-        """Outputs of the stacks."""
+        """Outputs of the stacks. Raises `CliError` where the function answers no callers."""
+        if not self.session.settings.function_answers:
+            remedy = 'add "lambda" to serving.targets in environments/local.toml, then: millrace up'
+            raise CliError("the function has no API to measure", "the environment local", remedy)
         return outputs(self.session, ("api_url", "function"))
 
     @property

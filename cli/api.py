@@ -155,4 +155,4 @@ def remedy_for(status: int) -> str:
         return "release a model first: millrace train, then millrace release"
     if status in (400, 413, 422):
         return "correct the records; GET /v1/models/{model} tells what each field may be"
-    return "see what the function says: millrace logs predict"
+    return "see what the function says: millrace logs predict; of an endpoint, millrace logs endpoint"

@@ -133,7 +133,7 @@ def gateway_role(session: Session) -> Checks:
     if role:
         yield Check("API Gateway log role", "ok", role)
     elif session.settings.cloudwatch_role:
-        yield Check("API Gateway log role", "ok", "none yet; the serving stack sets it")
+        yield Check("API Gateway log role", "ok", "none yet; the deploy sets it")
     else:
         remedy = f"set cloudwatch_role = true in environments/{session.env}.toml, or give the account a role"
         yield Check("API Gateway log role", "fail", "the account has none, so the API cannot log", remedy)
@@ -222,6 +222,17 @@ def fixed_names(session: Session) -> Checks:
     yield Check("names", "fail", f"left by an earlier deployment: {named}", leftovers.remedy(session, found))
 
 
+def stranded(session: Session) -> Checks:
+    """Whether an endpoint goes on, and costs, though the environment's targets name none any more."""
+    found = leftovers.stranded(session)
+    if not found:
+        yield Check("endpoints", "ok", "none but what serving.targets ask for")
+        return
+    told = ", ".join(f"{each.kind} {each.name}" for each in found)
+    remedy = f"remove them, in this order: {'; '.join(each.removal for each in found)}"
+    yield Check("endpoints", "warn", f"serving.targets name none, but there are {told}", remedy)
+
+
 HERE = {"programs": programs, "cdk": cdk_program}
 LOCAL = {**HERE, "local environment": emulator}
 ACCOUNT = {
@@ -231,6 +242,7 @@ ACCOUNT = {
     "API Gateway log role": gateway_role,
     "Glue": glue_answers,
     "names": fixed_names,
+    "endpoints": stranded,
 }
 
 

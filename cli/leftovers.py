@@ -8,7 +8,7 @@ again.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -45,6 +45,27 @@ def leftovers(session: Session) -> list[Leftover]:
             found += _images(here)
         found += _log_groups(here, deployed)
     return list(dict.fromkeys(found))
+
+
+def stranded(session: Session) -> list[Leftover]:
+    """List what still stands of endpoints in an environment whose targets name none any more."""
+    if session.settings.has_endpoint:
+        return []
+    pages = session.client("cloudformation").get_paginator("describe_stacks").paginate()
+    deployed = {stack["StackName"] for page in pages for stack in page["Stacks"]}
+    found: list[Leftover] = []
+    for workload in session.settings.workloads:
+        here = session if workload == session.workload else dataclasses.replace(session, workload=workload)
+        # Of an environment that is destroyed as a whole, `leftovers` tells.
+        if session.settings.stack(workload, "release") in deployed:
+            found += _endpoint(here)
+        found += _stack(session.settings.stack(workload, "endpoint"), deployed)
+    return [*found, *_stack(session.settings.stack("image"), deployed)]
+
+
+def _stack(name: str, deployed: Collection[str]) -> Iterator[Leftover]:
+    if name in deployed:
+        yield Leftover("stack", name, f"aws cloudformation delete-stack --stack-name {name}")
 
 
 def _table(session: Session) -> Iterator[Leftover]:

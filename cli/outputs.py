@@ -9,6 +9,7 @@ from cli.errors import CliError
 
 if TYPE_CHECKING:
     from cli.session import Session
+    from infra.settings import Settings
 
 STACKS = ("registry", "pipeline", "serving", "endpoint", "release", "monitoring")
 """A workload's stacks, in the order in which they are deployed, after the environment's own."""
@@ -32,7 +33,10 @@ NAMES = {
     "dashboard": ("monitoring", "Dashboard"),
 }
 """Name for a script → the stack and the output that hold it."""
+NEEDS = {"inference_url": "lambda", "endpoint_url": "endpoint", "endpoint": "endpoint"}
+"""Names that are there only where ``serving.targets`` name this target."""
 
+Place = tuple[str, str]
 Stack = Mapping[str, Any]
 
 
@@ -53,14 +57,24 @@ def stacks(session: Session) -> dict[str, Stack]:
     return {part: found[name] for part, name in stack_names(session).items() if name in found}
 
 
-def values(found: Mapping[str, Stack]) -> dict[str, str]:
+def places(settings: Settings) -> dict[str, Place]:
+    """Say which names an environment has, and where each stands.
+
+    ``api_url`` is the API that callers should use: the function's, or that of an endpoint that answers alone.
+    """
+    own = NAMES if settings.function_answers else NAMES | {"api_url": NAMES["endpoint_url"]}
+    there = (None, *settings.serving.targets)
+    return {name: place for name, place in own.items() if NEEDS.get(name) in there}
+
+
+def values(found: Mapping[str, Stack], settings: Settings) -> dict[str, str]:
     """Give the outputs of stacks under the names that scripts use; what is not deployed is left out."""
     held = {
         (part, output["OutputKey"]): output["OutputValue"]
         for part, stack in found.items()
         for output in stack.get("Outputs", ())
     }
-    return {name: held[place] for name, place in NAMES.items() if place in held}
+    return {name: held[place] for name, place in places(settings).items() if place in held}
 
 
 def outputs(session: Session, needed: Iterable[str] = ()) -> dict[str, str]:
@@ -68,13 +82,25 @@ def outputs(session: Session, needed: Iterable[str] = ()) -> dict[str, str]:
 
     Raises `CliError` where one of ``needed`` is missing, naming the stack that should hold it.
     """
-    known = values(stacks(session))
+    known = values(stacks(session), session.settings)
     for name in needed:
         if name not in known:
-            part, key = NAMES[name]
-            stack = stack_names(session).get(part, session.settings.stack(session.workload, part))
-            raise CliError(f"there is no output {key}", f"the stack {stack}", deploy_hint(session))
+            raise missing(session, name)
     return known
+
+
+def missing(session: Session, name: str) -> CliError:
+    """Say why an output is not there: it is not deployed, or not asked for in the settings."""
+    place = places(session.settings).get(name)
+    if place is None:
+        remedy = f'add "{NEEDS[name]}" to serving.targets there, and deploy'
+        return CliError(
+            f"it has no {name}", f"the environment's file environments/{session.env}.toml", remedy
+        )
+    part, key = place
+    return CliError(
+        f"there is no output {key}", f"the stack {stack_names(session)[part]}", deploy_hint(session)
+    )
 
 
 def deploy_hint(session: Session) -> str:

@@ -103,7 +103,7 @@ class Packaging:
 
 @dataclass(frozen=True, kw_only=True)
 class Serving:
-    """The predict function and the API before it. ``host`` means: what this machine has."""
+    """The predict function, the APIs, and what answers there. ``host`` means: what this machine has."""
 
     python: str = "3.13"
     architecture: Literal["arm64", "x86_64", "host"] = "arm64"
@@ -112,11 +112,14 @@ class Serving:
     timeout_seconds: int = 10
     snap_start: bool = False
     rate: int = 100
-    """Requests a second that the stage admits in the long run."""
+    """Requests a second that a stage admits in the long run."""
     burst: int = 200
-    """Requests that the stage admits at once."""
+    """Requests that a stage admits at once."""
     targets: tuple[str, ...] = ("lambda",)
-    """What answers: the function (``lambda``), and beside it a SageMaker endpoint (``endpoint``)."""
+    """What answers callers: the predict function (``lambda``), a SageMaker endpoint (``endpoint``), or both.
+
+    The function is there in any case: a release checks a bundle on it before any host is touched.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,8 +195,13 @@ class Settings:
         return None if self.port is None else f"http://127.0.0.1:{self.port}"
 
     @property
+    def function_answers(self) -> bool:
+        """Whether callers reach the predict function."""
+        return "lambda" in self.serving.targets
+
+    @property
     def has_endpoint(self) -> bool:
-        """Whether a SageMaker endpoint answers, too."""
+        """Whether a SageMaker endpoint answers, beside the function or alone."""
         return "endpoint" in self.serving.targets
 
     @property
@@ -401,12 +409,6 @@ def _target_bounds(targets: tuple[str, ...]) -> tuple[Bound, ...]:
         (key, not strange, f"{', '.join(strange)} cannot answer here", f"Take some of {', '.join(TARGETS)}."),
         (key, bool(targets), "nothing would answer", f"Take some of {', '.join(TARGETS)}."),
         (key, len(set(targets)) == len(targets), "a name stands twice", "Name each once."),
-        (
-            key,
-            not targets or "lambda" in targets,
-            "an endpoint without the function is not offered yet",
-            'Write ["lambda", "endpoint"]: the endpoint gets an API of its own beside the function\'s.',
-        ),
     )
 
 

@@ -103,6 +103,9 @@ class Environment:
         # What the registry seeds, they read by its name, which CDK cannot see.
         for reader in (pipeline, serving, release):
             reader.add_stack_dependency(registry)
+        # Likewise the ids of their APIs.
+        for made in filter(None, (serving, endpoint)):
+            release.add_stack_dependency(made)
         return WorkloadStacks(
             registry=registry,
             pipeline=pipeline,

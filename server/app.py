@@ -51,6 +51,7 @@ class App:
         """Answer with ``core`` from now on, and close what answered before."""
         before, self.core = getattr(self, "core", None), core
         self._predictor = core.predictor
+        self._made_at = seconds_of(core.bundle.manifest.made_at) if core.bundle else None
         self._predict_path = f"{MODELS}{core.workload}/predict"
         limit = core.bundle.manifest.limits.body_bytes if core.bundle else 0
         # The core itself says what is wrong with a body of up to twice its limit.
@@ -159,14 +160,13 @@ class App:
         reply = self.core.answer(inner)
         if reply.failure:  # told here: the caller knows the inner request's id, not this one's
             self._log.failure(inner.request_id, inner.route, reply.failure)
-        return wrap(reply)
+        return wrap(reply, self._made_at)
 
     def _tell_metrics(self, _request: Request) -> Reply:
         manifest = self.core.bundle.manifest if self.core.bundle else None
-        made_at = seconds_of(manifest.made_at) if manifest else None
         text = self.metrics.text(
             (manifest.workload, manifest.version) if manifest else None,
-            None if made_at is None else time.time() - made_at,
+            None if self._made_at is None else time.time() - self._made_at,
         )
         return Reply(text, {"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store"})
 

@@ -1,7 +1,7 @@
 """A request within a request: a SageMaker endpoint hides the 4xx of its container from callers.
 
 The caller's own path, id and headers come in the header ``X-Amzn-SageMaker-Custom-Attributes``; the answer is
-always 200: a line of JSON with the true status and headers, and after it the true body.
+always 200: a line of JSON with the true status and headers and what is to be counted, and after it the body.
 """
 
 from __future__ import annotations
@@ -61,10 +61,19 @@ def unwrap(headers: Mapping[str, str], body: bytes) -> Request:
     return Request(found.route, found.model, inner, body, found.request_id)
 
 
-def wrap(reply: Reply) -> Reply:
-    """Return the reply that carries ``reply``; its failure is not carried on."""
-    binary = isinstance(reply.body, bytes)
-    about = {"status": reply.status, "headers": reply.headers, "bytes": binary}
+def wrap(reply: Reply, made_at: float | None) -> Reply:
+    """Return the reply that carries ``reply``; its failure is not carried on.
+
+    ``made_at`` (seconds since 1970) is when the data were prepared of which the model was made that answered.
+    """
+    about = {
+        "status": reply.status,
+        "headers": reply.headers,
+        "bytes": isinstance(reply.body, bytes),
+        "records": reply.records,
+        "warnings": reply.warnings,
+        "made_at": made_at,
+    }
     body = reply.body if isinstance(reply.body, bytes) else reply.body.encode()
     content = msgspec.json.encode(about) + b"\n" + body
     told = {"Content-Type": CONTENT_TYPE}

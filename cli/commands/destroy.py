@@ -88,7 +88,7 @@ def clear(here: Session, voice: Voice) -> None:
     Raises `CliError` while one of its state machines is at work.
     """
     found = stacks(here)
-    names = values(found)
+    names = values(found, here.settings)
     machines = [names[key] for key in ("train_machine", "release_machine") if key in names]
     if busy := removal.running(here, machines):
         remedy = "wait until they have ended (millrace status), or stop them"

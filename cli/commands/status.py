@@ -28,7 +28,7 @@ def status(*, env: str | None = None, workload: str | None = None, run: str | No
     here = session(env, workload)
     with Voice().busy("reading the stacks"):
         found = stacks(here)
-    names = values(found)
+    names = values(found, here.settings)
     if run is not None:
         show_run(here, names, run)
         return

@@ -7,13 +7,12 @@ it may quote one.
 from __future__ import annotations
 
 import http.client
-import json
 import re
-import sys
 from time import perf_counter
 from typing import Any
 
-from .envelope import EnvelopeError, Event, Response, unwrap, wrap
+from .envelope import UNCOUNTED, Answer, EnvelopeError, Event, Response, unwrap, wrap
+from .journal import Journal
 from .problem import LATE, SILENT, UNRELEASED, problem
 from .runtime import InvocationError, Runtime
 from .settings import Settings
@@ -29,7 +28,7 @@ class Forwarder:
     """The function's whole behaviour, made once at start."""
 
     def __init__(self, settings: Settings, runtime: Runtime) -> None:
-        self._settings, self._runtime = settings, runtime
+        self._settings, self._runtime, self._journal = settings, runtime, Journal(settings)
 
     @classmethod
     def start(cls, settings: Settings) -> Forwarder:
@@ -40,36 +39,32 @@ class Forwarder:
         """Answer a REST API proxy event. Whatever a caller sent, the answer is a response."""
         started = perf_counter()
         request_id = str((event.get("requestContext") or {}).get("requestId") or context.aws_request_id)
-        response, about = self._answer(event, request_id, context)
-        line = {
-            "level": "INFO" if response["statusCode"] < 500 else "ERROR",
-            "message": "request",
-            "request_id": request_id,
-            "route": event.get("resource"),
-            "status": response["statusCode"],
-            "Endpoint": self._settings.endpoint,
-            "version": response["headers"].get("x-millrace-version"),
-            "Latency": round((perf_counter() - started) * 1000, 3),
+        answer, about = self._answer(event, request_id, context)
+        response = answer.response
+        self._journal.request(
+            *(request_id, event.get("resource"), response["statusCode"]),
+            counts=answer.counts,
+            seconds=perf_counter() - started,
+            version=response["headers"].get("x-millrace-version"),
             **about,
-        }
-        sys.stdout.write(json.dumps(line) + "\n")
+        )
         return response
 
-    def _answer(self, event: Event, request_id: str, context: Any) -> tuple[Response, dict[str, Any]]:
+    def _answer(self, event: Event, request_id: str, context: Any) -> tuple[Answer, dict[str, Any]]:
         """Return the answer, and what the log should say about it besides."""
         try:
             headers, body = wrap(event, request_id)
         except ValueError:
-            return problem(400, "The body is not the base64 that its event says.", request_id), {}
+            return own(problem(400, "The body is not the base64 that its event says.", request_id)), {}
         seconds = context.get_remaining_time_in_millis() / 1000 - RESERVE_SECONDS
         try:
             return unwrap(self._runtime.invoke(headers, body, seconds)), {}
         except InvocationError as error:
-            return self._refused(error, event, request_id), _told(error)
+            return own(self._refused(error, event, request_id)), _told(error)
         except TimeoutError:
-            return problem(504, LATE, request_id), {"error": "TimeoutError"}
+            return own(problem(504, LATE, request_id)), {"error": "TimeoutError"}
         except (OSError, http.client.HTTPException, EnvelopeError) as error:
-            return problem(502, SILENT, request_id), {"error": type(error).__name__}
+            return own(problem(502, SILENT, request_id)), {"error": type(error).__name__}
 
     def _refused(self, error: InvocationError, event: Event, request_id: str) -> Response:
         if error.kind == "ValidationError" and ABSENT.search(error.message):
@@ -78,6 +73,11 @@ class Forwarder:
         if error.kind == "ModelError" and "timed out" in f"{error.message} {error.original_message}":
             return problem(504, LATE, request_id)
         return problem(502, SILENT, request_id)
+
+
+def own(response: Response) -> Answer:
+    """Return an answer that no model has given."""
+    return Answer(response, UNCOUNTED)
 
 
 def _told(error: InvocationError) -> dict[str, Any]:

@@ -19,6 +19,7 @@ class Credentials:
 class Settings:
     """Which endpoint answers, where it is called, and as whom."""
 
+    environment: str
     endpoint: str
     workload: str
     url: str
@@ -30,6 +31,7 @@ class Settings:
     def read(cls, environment: Mapping[str, str]) -> Settings:
         """Read the environment's variables. Raises ``KeyError`` that names a missing one."""
         return cls(
+            environment=environment["MILLRACE_ENVIRONMENT"],
             endpoint=environment["MILLRACE_ENDPOINT"],
             workload=environment["MILLRACE_WORKLOAD"],
             url=environment["MILLRACE_RUNTIME_URL"],

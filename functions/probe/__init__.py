@@ -1,1 +1,1 @@
-"""The release's last check: whether a caller meets the new model, through the API and with a token."""
+"""The release's last check: whether a caller meets the new model, through every API and with a token."""

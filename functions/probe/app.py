@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import Any
 
 from aws_lambda_powertools import Logger
@@ -19,15 +20,22 @@ logger = Logger(service="probe")
 
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: Any) -> dict[str, str]:
-    """Ask the API what the bundle's examples should give.
+    """Ask every API what the bundle's examples should give.
 
     ``event`` is ``{"version": "<model version>", "checks": <release.json>}``. Returns
-    ``{"version": ..., "checked": "<n> predictions"}``; raises ``TokenError``, ``ApiError`` or
-    ``AnswerError``, whose message is what the release reports.
+    ``{"version": ..., "checked": "<n> predictions", "by": "<URLs of the APIs>"}``;
+    raises ``TokenError``, ``ApiError`` or ``AnswerError``, whose message is what the release reports.
     """
     settings = Settings.read(os.environ)
     checks = Checks.parse(event)
-    client = Client(settings.url, sign if settings.signed else bearer(get_token(settings)))
-    until_right(lambda: checks.verify(client.post(checks.request)), context)
-    logger.info("the API answers as the bundle should", version=checks.version)
-    return {"version": checks.version, "checked": f"{len(checks.probabilities)} predictions"}
+    client = Client(sign if settings.signed else bearer(get_token(settings)))
+    for later, url in zip(reversed(range(len(settings.urls))), settings.urls, strict=True):
+        until_right(partial(ask, client, url, checks), context, later)
+        logger.info("the API answers as the bundle should", version=checks.version, url=url)
+    checked = f"{len(checks.probabilities)} predictions"
+    return {"version": checks.version, "checked": checked, "by": ", ".join(settings.api_urls)}
+
+
+def ask(client: Client, url: str, checks: Checks) -> None:
+    """Ask one API once. Raises ``ApiError`` or ``AnswerError``."""
+    checks.verify(url, client.post(url, checks.request))

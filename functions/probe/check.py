@@ -1,4 +1,4 @@
-"""What the API has to answer for the new model to be the one in service."""
+"""What an API has to answer for the new model to be the one in service."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ class Checks:
             tolerance=checks["tolerance"],
         )
 
-    def verify(self, reply: Reply) -> None:
-        """Raise ``ApiError`` or ``AnswerError`` unless ``reply`` is right."""
+    def verify(self, url: str, reply: Reply) -> None:
+        """Raise ``ApiError`` or ``AnswerError``, which name ``url``, unless its ``reply`` is right."""
         if reply.status != 200:
-            raise ApiError(f"the API answered {reply.status or 'nothing'}: {reply.body[:1000]}")
+            raise ApiError(f"{url} answered {reply.status or 'nothing'}: {reply.body[:1000]}")
         try:
             answer = json.loads(reply.body)
             version = answer["version"]
             found = [float(prediction["probability"]) for prediction in answer["predictions"]]
         except (ValueError, KeyError, TypeError) as error:
-            raise AnswerError(f"the API's answer is no prediction: {reply.body[:1000]}") from error
+            raise AnswerError(f"the answer of {url} is no prediction: {reply.body[:1000]}") from error
         if version != self.version:
-            raise AnswerError(f"the API serves model {version}, not {self.version}")
+            raise AnswerError(f"{url} serves model {version}, not {self.version}")
         if not self._near(found):
-            raise AnswerError(f"the API gives {found}, not {list(self.probabilities)} ± {self.tolerance}")
+            raise AnswerError(f"{url} gives {found}, not {list(self.probabilities)} ± {self.tolerance}")
 
     def _near(self, found: list[float]) -> bool:
         same = len(found) == len(self.probabilities) > 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class ProbeError(Exception):
-    """The API does not serve the new model as it should."""
+    """An API does not serve the new model as it should."""
 
 
 class TokenError(ProbeError):
@@ -12,8 +12,8 @@ class TokenError(ProbeError):
 
 
 class ApiError(ProbeError):
-    """The API did not answer, or answered that it cannot."""
+    """An API did not answer, or answered that it cannot."""
 
 
 class AnswerError(ProbeError):
-    """The API answered, but not as the bundle's examples say."""
+    """An API answered, but not as the bundle's examples say."""

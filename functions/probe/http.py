@@ -38,12 +38,11 @@ def post(url: str, body: bytes, headers: dict[str, str]) -> Reply:
 
 @dataclass(frozen=True)
 class Client:
-    """A caller of the predict route."""
+    """A caller of predict routes."""
 
-    url: str
     authorize: Authorize
 
-    def post(self, body: str) -> Reply:
-        """Send a request's JSON text as any caller would."""
+    def post(self, url: str, body: str) -> Reply:
+        """Send a request's JSON text to ``url`` as any caller would."""
         content = body.encode()
-        return post(self.url, content, {**JSON, **self.authorize(self.url, content, JSON)})
+        return post(url, content, {**JSON, **self.authorize(url, content, JSON)})

@@ -8,22 +8,29 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Where the API and its tokens are, and as whom to ask."""
+    """Where the APIs and their tokens are, and as whom to ask."""
 
-    api_url: str
+    api_urls: tuple[str, ...]
+    """Every API of the workload that has the route that predicts; at least one."""
     token_url: str
     user_pool: str
     client: str
     scope: str
     model: str
     signed: bool
-    """Whether the API asks for a signature and not for a token."""
+    """Whether the APIs ask for a signature and not for a token."""
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Settings:
-        """Read the ``PROBE_…`` variables. Raises ``KeyError`` that names a missing one."""
+        """Read the ``PROBE_…`` variables. Raises ``KeyError`` that names a missing one.
+
+        Without an API nothing could be checked: then it is a ``ValueError``.
+        """
+        api_urls = tuple(environment["PROBE_API_URLS"].split())
+        if not api_urls:
+            raise ValueError("PROBE_API_URLS names no API; deploy the release's stack again")
         return cls(
-            api_url=environment["PROBE_API_URL"],
+            api_urls=api_urls,
             token_url=environment["PROBE_TOKEN_URL"],
             user_pool=environment["PROBE_USER_POOL"],
             client=environment["PROBE_CLIENT"],
@@ -33,6 +40,6 @@ class Settings:
         )
 
     @property
-    def url(self) -> str:
-        """The route that predicts."""
-        return f"{self.api_url}/v1/models/{self.model}/predict"
+    def urls(self) -> tuple[str, ...]:
+        """The route that predicts, of each API."""
+        return tuple(f"{url}/v1/models/{self.model}/predict" for url in self.api_urls)

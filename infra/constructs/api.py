@@ -1,4 +1,4 @@
-"""The HTTP APIs before a predict function: authenticated, throttled, logged, each with errors of one form."""
+"""The HTTP APIs before what answers: authenticated, throttled, logged, each with errors of one form."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from aws_cdk import aws_cognito as cognito
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
+from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
 from contract import openapi
@@ -25,6 +26,8 @@ NAMESPACE = "Millrace"
 ROUTES = (("GET", "health"), ("GET", "v1/models/{model}"), ("POST", "v1/models/{model}/predict"))
 INFERENCE = "inference"
 """The part of a workload's API that speaks the Open Inference Protocol."""
+ENDPOINT = "endpoint"
+"""The part that a SageMaker endpoint answers."""
 INFERENCE_ROUTES = (
     ("GET", "v2"),
     ("GET", "v2/health/live"),
@@ -122,6 +125,12 @@ PROTOCOL = Errors("application/json", _protocol_error)
 """The Open Inference Protocol's."""
 
 
+def parts(settings: Settings) -> tuple[str, ...]:
+    """The APIs of each workload, the first one first: the function's two, that of the endpoint."""
+    of_function = ("", INFERENCE) if settings.function_answers else ()
+    return (*of_function, *((ENDPOINT,) if settings.has_endpoint else ()))
+
+
 def failures(part: str) -> str:
     """Name of the metric that counts failures of the API ``part``: ``Failures``, ``EndpointFailures``."""
     return f"{part.title()}{FAILURES}"
@@ -163,7 +172,8 @@ class Api(Construct):
             self._add_routes(user_pool, oauth_scope)
         self._add_errors(errors)
         self._let_api_invoke()
-        self.url = self._url()
+        self.url = url(self, settings, self.api.rest_api_id)
+        self._publish_id()
 
     def _build_api(self, binary_media_types: Sequence[str]) -> apigateway.RestApi:
         serving, access_log = self.settings.serving, self._build_access_log()
@@ -175,7 +185,7 @@ class Api(Construct):
             description=f"Predictions of the workload {self.workload} {self.part}".rstrip(),
             endpoint_types=[apigateway.EndpointType.REGIONAL],
             # One role serves all APIs of the account.
-            cloud_watch_role=self.settings.cloudwatch_role and not self.part,
+            cloud_watch_role=self.settings.cloudwatch_role and self.part == parts(self.settings)[0],
             binary_media_types=list(binary_media_types),
             deploy_options=apigateway.StageOptions(
                 stage_name=STAGE,
@@ -193,6 +203,13 @@ class Api(Construct):
             ),
         )
         self._demand_modern_tls(api)
+        if role := api.node.try_find_child("CloudWatchRole"):
+            policy = "arn:<AWS::Partition>:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
+            acknowledge(
+                role,
+                f"IAM4[Policy::{policy}]",
+                "API Gateway asks for this policy; the role serves the whole account.",
+            )
         acknowledge(
             api, "APIG2", "The function checks bodies itself: its answers name the record and the field."
         )
@@ -319,8 +336,52 @@ class Api(Construct):
             source_arn=self.api.arn_for_execute_api(stage=STAGE),
         )
 
-    def _url(self) -> str:
-        if self.settings.emulator:
-            return f"{self.settings.emulator}/restapis/{self.api.rest_api_id}/{STAGE}/_user_request_"
-        stack = cdk.Stack.of(self)
-        return f"https://{self.api.rest_api_id}.execute-api.{stack.region}.{stack.url_suffix}/{STAGE}"
+    def _publish_id(self) -> None:
+        """By name: of a stack that other stacks import from, CloudFormation lets no API go."""
+        ssm.StringParameter(
+            self,
+            "Id",
+            parameter_name=id_parameter(self.settings, self.workload, self.part),
+            description=f"Id of the API {self.settings.name(self.workload, self.part)}, for the release",
+            string_value=self.api.rest_api_id,
+        )
+
+
+@dataclass(frozen=True)
+class Published:
+    """An API of another stack, as it is when ``stack`` is deployed, which must be after that one."""
+
+    stack: cdk.Stack
+    settings: Settings
+    workload: str
+    part: str
+
+    @property
+    def id(self) -> str:
+        """The REST API's id."""
+        name = id_parameter(self.settings, self.workload, self.part)
+        return ssm.StringParameter.value_for_string_parameter(self.stack, name)
+
+    @property
+    def url(self) -> str:
+        """Where it answers, without a trailing slash."""
+        return url(self.stack, self.settings, self.id)
+
+    def arn(self, verb: str, path: str) -> str:
+        """What a caller who signs must be allowed to invoke; ``path`` begins with a slash."""
+        stack = self.stack
+        place = f"{stack.region}:{stack.account}:{self.id}"
+        return f"arn:{stack.partition}:execute-api:{place}/{STAGE}/{verb}{path}"
+
+
+def id_parameter(settings: Settings, workload: str, part: str) -> str:
+    """Name of the SSM parameter with an API's id: ``/millrace/dev/flights/api``, ``…/endpoint-api``."""
+    return settings.parameter(workload, f"{part}-api" if part else "api")
+
+
+def url(scope: Construct, settings: Settings, api_id: str) -> str:
+    """Where an API answers, without a trailing slash."""
+    if settings.emulator:
+        return f"{settings.emulator}/restapis/{api_id}/{STAGE}/_user_request_"
+    stack = cdk.Stack.of(scope)
+    return f"https://{api_id}.execute-api.{stack.region}.{stack.url_suffix}/{STAGE}"

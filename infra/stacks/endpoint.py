@@ -1,8 +1,9 @@
 """What a SageMaker endpoint stands on, and the API before it. The endpoint itself is made by the release.
 
 CloudFormation owns the role, the log, the alarms that undo an update, the function that passes requests on,
-and its API, which stands beside the predict function's: one REST method has one integration. Release owns the
-model, the endpoint's configurations and the endpoint, and writes last which of them is in force.
+and its API, which stands beside those of the predict function, where it has some: one REST method has one
+integration. Release owns the model, the endpoint's configurations and the endpoint, and writes last which of
+them is in force.
 """
 
 from __future__ import annotations
@@ -23,14 +24,13 @@ from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
 from infra.constructs import access
-from infra.constructs.api import Api
+from infra.constructs.api import ENDPOINT, Api
 from infra.constructs.function import Function
 from infra.settings import Settings
 from infra.stacks.foundation import Foundation
 from infra.stacks.image import Image
 from infra.stacks.network import Network
 
-PART = "endpoint"
 VARIANT = "live"
 """The endpoint's one production variant: updates with a canary ask for the same name before and after."""
 NONE = "none"
@@ -49,8 +49,8 @@ class Endpoint(cdk.Stack):
     """Exposes what the release needs, from ``name`` to ``code_hash``.
 
     These are ``name`` (of the endpoint), ``variant``, ``image_uri_in(stack)``, ``execution_role``,
-    ``volume_key``, ``vpc_config``, ``alarm_names``, ``parameter_name``, ``api_url`` and ``code_hash``, which
-    changes with everything that makes the endpoint another one but the model.
+    ``volume_key``, ``vpc_config``, ``alarm_names``, ``parameter_name`` and ``code_hash``, which changes with
+    everything that makes the endpoint another one but the model.
     """
 
     def __init__(
@@ -88,11 +88,10 @@ class Endpoint(cdk.Stack):
             function_arn=self.forward.function_arn,
             user_pool=foundation.user_pool,
             oauth_scope=foundation.scope,
-            part=PART,
+            part=ENDPOINT,
         )
-        self.api, self.api_url = api.api, api.url
         self.code_hash = code_hash(settings, image.source_hash)
-        cdk.CfnOutput(self, "ApiUrl", value=self.api_url)
+        cdk.CfnOutput(self, "ApiUrl", value=api.url)
         cdk.CfnOutput(self, "EndpointName", value=self.name)
 
     def image_uri_in(self, stack: cdk.Stack) -> str:
@@ -197,6 +196,7 @@ class Endpoint(cdk.Stack):
             timeout_seconds=serving.timeout_seconds,
             memory_mb=512,
             environment={
+                "MILLRACE_ENVIRONMENT": self.settings.env,
                 "MILLRACE_ENDPOINT": self.name,
                 "MILLRACE_WORKLOAD": self.workload,
                 "MILLRACE_RUNTIME_URL": self._runtime_url(),

@@ -10,9 +10,8 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
 from constructs import Construct
 
-from infra.constructs.api import INFERENCE, NAMESPACE, STAGE, failures
+from infra.constructs.api import ENDPOINT, NAMESPACE, STAGE, failures, parts
 from infra.settings import Settings
-from infra.stacks.endpoint import PART as ENDPOINT
 from infra.stacks.endpoint import VARIANT
 from infra.stacks.foundation import Foundation
 from infra.stacks.serving import ALIAS
@@ -21,6 +20,8 @@ WHOLE, HALF, THIRD = 24, 12, 8
 """Widths on the dashboard's grid."""
 HEIGHT = 6
 MINUTE = cdk.Duration.minutes(1)
+PREDICT, FORWARD = "predict", "forward"
+"""The functions that callers may reach: each has its log and its metrics under this name."""
 
 VERSIONS = (
     'filter message = "request" and ispresent(version)',
@@ -46,7 +47,7 @@ class Monitoring(cdk.Stack):
         super().__init__(scope, id, **kwargs)
         self.settings, self.workload = settings, workload
         self.topic = foundation.topic
-        self.parts = ("", INFERENCE, *((ENDPOINT,) if settings.has_endpoint else ()))
+        self.parts = parts(settings)
         self._watch_callers()
         self._watch_machines()
         self._watch_dead_letters()
@@ -56,13 +57,16 @@ class Monitoring(cdk.Stack):
     # ---- alarms -------------------------------------------------------------------------------
 
     def _watch_callers(self) -> None:
-        self._alarm("Throttles", self._function("Throttles"), 1, "Lambda refuses requests: raise its quota.")
+        for function in self._functions():
+            title = "Throttles" if function == PREDICT else f"{function.title()}Throttles"
+            metric = self._function(function, "Throttles")
+            self._alarm(title, metric, 1, "Lambda refuses requests: raise its quota.")
         for part in self.parts:
             self._watch_api(part)
 
     def _watch_api(self, part: str) -> None:
         limit, title = self.settings.alarms.latency_ms, part.title()
-        function = "forward" if part == ENDPOINT else "predict"
+        function = FORWARD if part == ENDPOINT else PREDICT
         self._alarm(
             f"{title}Errors",
             self._model(failures(part)),
@@ -162,14 +166,15 @@ class Monitoring(cdk.Stack):
 
     def _functions(self) -> tuple[str, ...]:
         """The functions that callers reach."""
-        return ("predict", "forward") if self.settings.has_endpoint else ("predict",)
+        settings = self.settings
+        reached = {PREDICT: settings.function_answers, FORWARD: settings.has_endpoint}
+        return tuple(name for name, is_reached in reached.items() if is_reached)
 
     def _refusals(self) -> list[cloudwatch.IMetric]:
         return [
             *self._apis("4XXError"),
             *self._apis("5XXError"),
-            self._function("Errors"),
-            self._function("Throttles"),
+            *(self._function(name, what) for name in self._functions() for what in ("Errors", "Throttles")),
         ]
 
     def _outcomes(self, machine: str) -> list[cloudwatch.IMetric]:
@@ -194,11 +199,11 @@ class Monitoring(cdk.Stack):
         dimensions = {"ApiName": self.settings.name(self.workload, part), "Stage": STAGE}
         return _metric("AWS/ApiGateway", name, statistic, dimensions)
 
-    def _function(self, name: str) -> cloudwatch.Metric:
-        function = self.settings.name(self.workload, "predict")
-        return _metric(
-            "AWS/Lambda", name, "Sum", {"FunctionName": function, "Resource": f"{function}:{ALIAS}"}
-        )
+    def _function(self, name: str, metric: str) -> cloudwatch.Metric:
+        """A metric of a function; of predict, what the alias meets: releases call other versions, too."""
+        function = self.settings.name(self.workload, name)
+        resource = {"Resource": f"{function}:{ALIAS}"} if name == PREDICT else {}
+        return _metric("AWS/Lambda", metric, "Sum", {"FunctionName": function, **resource})
 
     def _endpoint(self, name: str, statistic: str = "Sum") -> cloudwatch.Metric:
         return _metric("AWS/SageMaker", name, statistic, self._variant())
@@ -210,7 +215,7 @@ class Monitoring(cdk.Stack):
         return {"EndpointName": self.settings.name(self.workload), "VariantName": VARIANT}
 
     def _model(self, name: str, statistic: str = "Sum") -> cloudwatch.Metric:
-        """A metric that the predict function writes, or that is counted in the API's access log."""
+        """A metric that each function writes of what it answered, or one counted in an API's access log."""
         dimensions = {"Environment": self.settings.env, "Workload": self.workload}
         return _metric(NAMESPACE, name, statistic, dimensions)
 

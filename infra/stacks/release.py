@@ -16,7 +16,7 @@ from constructs import Construct
 from infra import machines
 from infra.constructs import access
 from infra.constructs.acknowledge import acknowledge, acknowledge_resource
-from infra.constructs.api import STAGE
+from infra.constructs.api import INFERENCE, Published, parts
 from infra.constructs.endpoint_machine import EndpointMachine
 from infra.constructs.function import Function
 from infra.constructs.machine import Machine
@@ -167,13 +167,16 @@ class Release(cdk.Stack):
 
     def _build_probe(self) -> lambda_.Function:
         foundation = self.foundation
+        # The Open Inference Protocol's is another way to the function that the first API asks.
+        asked = [part for part in parts(self.settings) if part != INFERENCE]
+        apis = [Published(self, self.settings, self.workload, part) for part in asked]
         probe = self._build_function(
             "Probe",
             "probe",
-            description="Asks the API, as a caller would, what a new model should answer",
+            description="Asks every API, as a caller would, what a new model should answer",
             timeout_seconds=150,
             environment={
-                "PROBE_API_URL": self.serving.api_url,
+                "PROBE_API_URLS": " ".join(api.url for api in apis),
                 "PROBE_TOKEN_URL": foundation.token_url,
                 "PROBE_USER_POOL": foundation.user_pool.user_pool_id,
                 "PROBE_CLIENT": foundation.client.user_pool_client_id,
@@ -184,8 +187,8 @@ class Release(cdk.Stack):
         )
         if self.settings.signed:
             route = f"/v1/models/{self.workload}/predict"
-            called = self.serving.api.arn_for_execute_api("POST", route, STAGE)
-            access.allow(probe.role, ("execute-api:Invoke",), called)
+            called = [api.arn("POST", route) for api in apis]
+            access.allow(probe.role, ("execute-api:Invoke",), *called)
         else:
             pool = foundation.user_pool.user_pool_arn
             access.allow(probe.role, ("cognito-idp:DescribeUserPoolClient",), pool)

@@ -1,4 +1,4 @@
-"""The predict function and its API.
+"""The predict function, and its APIs where callers are to reach it.
 
 Two hands write here, and never the same thing. CloudFormation owns the function's code and settings, and
 makes the alias ``live`` once, on a version without a model. The release owns what the alias points to.
@@ -26,7 +26,10 @@ ALIAS = "live"
 
 
 class Serving(cdk.Stack):
-    """Exposes ``function``, ``bootstrap``, ``alias``, ``api``, ``api_url``, ``inference_url``, ``code_hash``.
+    """Exposes ``function``, ``bootstrap``, ``alias`` and ``code_hash``.
+
+    Where a SageMaker endpoint alone answers callers, there is no API here. The function stays: idle it costs
+    nothing, and a release asks it for a bundle's own examples before it touches any host.
 
     ``code_hash`` changes with everything that makes the function answer differently but the model:
     its code, runtime, memory and environment.
@@ -51,19 +54,8 @@ class Serving(cdk.Stack):
         self.code_hash = self._hash_function()
         self.bootstrap = self._build_bootstrap()
         self.alias = self._build_alias()
-        api = Api(
-            self,
-            "Http",
-            settings,
-            workload,
-            function_arn=self.alias.ref,
-            user_pool=foundation.user_pool,
-            oauth_scope=foundation.scope,
-        )
-        self.api, self.api_url = api.api, api.url
-        self.inference_url = self._build_inference_api(foundation).url
-        cdk.CfnOutput(self, "ApiUrl", value=self.api_url)
-        cdk.CfnOutput(self, "InferenceUrl", value=self.inference_url)
+        if settings.function_answers:
+            self._build_apis(foundation)
         cdk.CfnOutput(self, "FunctionName", value=self.function.function_name)
 
     def _build_function(self, code: lambda_.Code, layer_parameter: str) -> lambda_.Function:
@@ -94,9 +86,18 @@ class Serving(cdk.Stack):
         if kernel.find() is None:
             annotations.add_info_v2("millrace:kernel", kernel.note(None))
 
-    def _build_inference_api(self, foundation: Foundation) -> Api:
-        """Another way to the same alias: what is binary is said of an API as a whole."""
-        return Api(
+    def _build_apis(self, foundation: Foundation) -> None:
+        """Two ways to the alias: what is binary is said of an API as a whole."""
+        own = Api(
+            self,
+            "Http",
+            self.settings,
+            self.workload,
+            function_arn=self.alias.ref,
+            user_pool=foundation.user_pool,
+            oauth_scope=foundation.scope,
+        )
+        inference = Api(
             self,
             "Inference",
             self.settings,
@@ -109,6 +110,8 @@ class Serving(cdk.Stack):
             binary_media_types=ANYTHING,
             errors=PROTOCOL,
         )
+        cdk.CfnOutput(self, "ApiUrl", value=own.url)
+        cdk.CfnOutput(self, "InferenceUrl", value=inference.url)
 
     def _hash_function(self) -> str:
         function = self._resource()

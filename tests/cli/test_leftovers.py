@@ -94,6 +94,43 @@ def test_given_an_environment_with_an_endpoint_then_images_and_logs_of_its_own_a
     ]
 
 
+STACKS = ("millrace-prod-flights-release", "millrace-prod-flights-endpoint", "millrace-prod-image")
+
+
+def deployed(here: Session, names: tuple[str, ...]) -> Stubber:
+    """A CloudFormation that has these stacks."""
+    about = {"StackStatus": "CREATE_COMPLETE", "CreationTime": datetime(2026, 11, 24, tzinfo=UTC)}
+    stub = Stubber(here.client("cloudformation"))
+    stub.add_response("describe_stacks", {"Stacks": [{"StackName": name, **about} for name in names]})
+    return stub
+
+
+def test_given_an_endpoint_taken_out_of_the_targets_then_doctor_says_what_goes_on_and_how_to_end_it(
+    here: Session,
+) -> None:
+    make_endpoint(here, "millrace-prod-flights", "millrace-prod-flights-0123456789ab")
+    with deployed(here, STACKS):
+        (check,) = checks.stranded(here)
+    assert check.level == "warn"
+    assert [word for word in check.found.replace(",", "").split() if word.startswith("millrace-")] == [
+        "millrace-prod-flights",
+        "millrace-prod-flights-endpoint",
+        "millrace-prod-image",
+    ]
+    first, second, third = check.remedy.partition(": ")[2].split("; ")
+    assert first == "aws sagemaker delete-endpoint --endpoint-name millrace-prod-flights"
+    assert second.endswith("delete-stack --stack-name millrace-prod-flights-endpoint")
+    assert third.endswith("delete-stack --stack-name millrace-prod-image")
+
+
+def test_given_targets_with_an_endpoint_or_none_ever_then_there_is_nothing_to_end(here: Session) -> None:
+    with deployed(here, STACKS[:1]):
+        assert [check.level for check in checks.stranded(here)] == ["ok"]
+    serving = dataclasses.replace(here.settings.serving, targets=("endpoint",))
+    alone = dataclasses.replace(here, settings=dataclasses.replace(here.settings, serving=serving))
+    assert [check.level for check in checks.stranded(alone)] == ["ok"]
+
+
 def test_given_nothing_left_then_nothing_is_in_the_way(here: Session) -> None:
     (check,) = checks.fixed_names(here)
     assert (check.level, check.remedy) == ("ok", "")

@@ -6,6 +6,7 @@ import base64
 import json
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,11 +18,12 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotocoreCredentials
 
 from functions.forward import problem as problems
-from functions.forward.envelope import TYPE, EnvelopeError, unwrap, wrap
+from functions.forward.envelope import TYPE, UNCOUNTED, Counts, EnvelopeError, unwrap, wrap
 from functions.forward.forwarder import Forwarder
 from functions.forward.settings import Credentials, Settings
 from functions.forward.signature import signed
 from functions.predict.core import UNRELEASED
+from functions.predict.journal import Journal
 from functions.predict.problem import Problem
 
 Answer = tuple[int, dict[str, str], bytes]
@@ -52,12 +54,18 @@ class Runtime:
 
 
 def enveloped(
-    status: int, body: bytes, headers: dict[str, str] | None = None, *, binary: bool = False
+    status: int,
+    body: bytes,
+    headers: dict[str, str] | None = None,
+    *,
+    binary: bool = False,
+    counts: Any = None,
 ) -> Answer:
     about = {
         "status": status,
         "headers": {"Content-Type": "application/json", **(headers or {})},
         "bytes": binary,
+        **(counts or {}),
     }
     return 200, {"Content-Type": TYPE}, json.dumps(about).encode() + b"\n" + body
 
@@ -113,6 +121,7 @@ def forwarder(runtime: Runtime) -> Iterator[Forwarder]:
 
 def settings(port: int) -> Settings:
     return Settings(
+        environment="dev",
         endpoint="millrace-dev-flights",
         workload="flights",
         url=f"http://127.0.0.1:{port}",
@@ -258,7 +267,7 @@ def test_given_an_answer_then_status_headers_and_body_are_the_models(
 
 
 def test_given_a_binary_answer_then_it_goes_to_the_gateway_in_base64() -> None:
-    response = unwrap(enveloped(200, b"\x00\n\xff", binary=True)[2])
+    response = unwrap(enveloped(200, b"\x00\n\xff", binary=True)[2]).response
     assert response["isBase64Encoded"] is True
     assert base64.b64decode(response["body"]) == b"\x00\n\xff"
 
@@ -384,8 +393,75 @@ def test_given_a_failure_then_the_log_says_why_and_quotes_neither_body_nor_conta
     assert "ZZ" not in text
 
 
+MADE_AT = 1_700_000_000
+COUNTED = {"records": 3, "warnings": 2, "made_at": MADE_AT}
+
+
+def line_of(forwarder: Forwarder, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    forwarder.answer(event(), Context())
+    (text,) = capsys.readouterr().out.splitlines()
+    return dict(json.loads(text))
+
+
+def test_given_an_answer_then_its_line_makes_the_metrics_that_the_predict_function_makes(
+    forwarder: Forwarder, runtime: Runtime, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runtime.answer = lambda: enveloped(200, b"{}", {"x-millrace-version": "run-2"}, counts=COUNTED)
+    before = time.time()
+    line = line_of(forwarder, capsys)
+
+    lines: list[dict[str, Any]] = []
+    journal = Journal("dev", "flights", "run-2", MADE_AT, lambda text: lines.append(json.loads(text)))
+    journal.request('"r-1"', f'"{PREDICT}"', 200, records=3, warnings=2, seconds=0.001)
+    (own,) = lines
+    measured = ("Latency", "_aws", "ModelAge")
+    assert {name: line[name] for name in own if name not in measured} == {
+        name: value for name, value in own.items() if name not in measured
+    }
+    assert line["_aws"]["CloudWatchMetrics"] == own["_aws"]["CloudWatchMetrics"]
+    assert line["ModelAge"] == pytest.approx((before - MADE_AT) / 3600, abs=0.05)
+    assert before * 1000 - 1 <= line["_aws"]["Timestamp"] <= time.time() * 1000
+    assert line["Latency"] > 0
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        enveloped(200, b"{}"),
+        refused(400, "ValidationError", Message="Endpoint millrace-dev-flights not found."),
+        refused(424, "ModelError", OriginalStatusCode=500),
+    ],
+    ids=["an older image", "no endpoint", "a failure"],
+)
+def test_given_nothing_to_count_then_nothing_is_counted_and_no_age_is_told(
+    forwarder: Forwarder, runtime: Runtime, capsys: pytest.CaptureFixture[str], answer: Answer
+) -> None:
+    runtime.answer = lambda: answer
+    line = line_of(forwarder, capsys)
+    assert (line["Records"], line["Warnings"]) == (0, 0)
+    assert "ModelAge" not in json.dumps(line)
+
+
+@pytest.mark.parametrize(
+    ("told", "counted"),
+    [
+        ({**COUNTED}, Counts(3, 2, MADE_AT)),
+        ({**COUNTED, "made_at": None}, Counts(3, 2)),
+        ({"records": "3", "warnings": True, "made_at": "today"}, UNCOUNTED),
+        ({"records": -1, "warnings": 1e400, "made_at": -1}, UNCOUNTED),
+        ({"records": 10**40, "warnings": [], "made_at": float("nan")}, UNCOUNTED),
+    ],
+)
+def test_given_whatever_a_container_counts_then_its_answer_is_passed_on(
+    told: dict[str, Any], counted: Counts
+) -> None:
+    answer = unwrap(enveloped(200, b"mine", counts=told)[2])
+    assert (answer.response["body"], answer.counts) == ("mine", counted)
+
+
 def test_given_an_url_that_is_not_https_then_the_function_does_not_start() -> None:
     plain = Settings(
+        environment="dev",
         endpoint="e",
         workload="w",
         url="http://example.com",
@@ -397,5 +473,5 @@ def test_given_an_url_that_is_not_https_then_the_function_does_not_start() -> No
 
 
 def test_given_a_variable_that_is_missing_then_the_function_says_which() -> None:
-    with pytest.raises(KeyError, match="MILLRACE_ENDPOINT"):
+    with pytest.raises(KeyError, match="MILLRACE_ENVIRONMENT"):
         Settings.read({})

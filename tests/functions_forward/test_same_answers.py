@@ -55,7 +55,7 @@ def through_endpoint(container: App, asked: dict[str, Any]) -> dict[str, Any]:
     headers, body = wrap(asked, asked["requestContext"]["requestId"])
     status, _, content = call(container, "POST", "/invocations", body, headers)
     assert status == 200  # or SageMaker would make an error of its own of it
-    return unwrap(content)
+    return unwrap(content).response
 
 
 def is_text(body: bytes) -> bool:

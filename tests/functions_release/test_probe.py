@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import threading
 from base64 import b64encode
@@ -76,7 +77,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setenv("AWS_ENDPOINT_URL", home)
     settings = {
-        "API_URL": f"{home}/live", "TOKEN_URL": f"{home}/oauth2/token", "USER_POOL": "us-east-1_pool",
+        "API_URLS": f"{home}/live", "TOKEN_URL": f"{home}/oauth2/token", "USER_POOL": "us-east-1_pool",
         "CLIENT": "client-1", "SCOPE": SCOPE, "MODEL": "flights", "AUTH": "token",
     }  # fmt: skip
     for name, value in settings.items():
@@ -87,7 +88,8 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 
 
 def test_given_the_new_model_in_service_then_the_probe_says_what_it_checked(world: World) -> None:
-    assert handler(EVENT, Context()) == {"version": "run-2", "checked": "2 predictions"}
+    (api,) = os.environ["PROBE_API_URLS"].split()
+    assert handler(EVENT, Context()) == {"version": "run-2", "checked": "2 predictions", "by": api}
     (token, prediction) = world.asked
     assert token[:2] == ("/oauth2/token", f"Basic {b64encode(b'client-1:secret-1').decode()}")
     assert parse_qs(token[2]) == {"grant_type": ["client_credentials"], "scope": [SCOPE]}
@@ -105,6 +107,45 @@ def test_given_an_api_that_asks_for_signatures_then_the_probe_signs_and_needs_no
         r"AWS4-HMAC-SHA256 Credential=test/\d{8}/us-east-1/execute-api/aws4_request,", authorization
     )
     assert "SignedHeaders=content-type;host;x-amz-date" in authorization
+
+
+@pytest.fixture
+def both(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A second API beside the first one."""
+    (first,) = os.environ["PROBE_API_URLS"].split()
+    monkeypatch.setenv("PROBE_API_URLS", f"{first} {first.removesuffix('live')}endpoint")
+    return world
+
+
+def test_given_two_apis_then_both_are_asked_with_one_token(both: World) -> None:
+    assert handler(EVENT, Context())["by"].count("http://") == 2
+    assert [path for path, _, _ in both.asked] == [
+        "/oauth2/token",
+        "/live/v1/models/flights/predict",
+        "/endpoint/v1/models/flights/predict",
+    ]
+
+
+def test_given_one_api_of_two_with_another_model_then_the_error_names_its_url(both: World) -> None:
+    both.answers = [answering(), answering("run-1")]
+    with pytest.raises(
+        AnswerError, match="/endpoint/v1/models/flights/predict serves model run-1, not run-2"
+    ):
+        handler(EVENT, Context())
+
+
+def test_given_two_apis_then_the_first_leaves_the_second_time_for_a_try(both: World) -> None:
+    """With 60 seconds left one API may be asked once more, and of two the first not."""
+    both.answers = [answering("run-1"), answering()]
+    with pytest.raises(AnswerError, match="/live/"):
+        handler(EVENT, Context(seconds=60))
+
+
+def test_given_no_api_then_nothing_passes_for_checked(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROBE_API_URLS", " ")
+    with pytest.raises(ValueError, match="names no API"):
+        handler(EVENT, Context())
+    assert world.asked == []
 
 
 def test_given_an_alias_still_spreading_then_the_probe_is_patient(world: World) -> None:
@@ -149,7 +190,7 @@ def test_given_a_refused_client_then_the_probe_says_so(world: World) -> None:
 
 
 def test_given_no_api_at_all_then_the_probe_says_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PROBE_API_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("PROBE_API_URLS", "http://127.0.0.1:1")
     with pytest.raises(ApiError, match=r"answered nothing: .*refused"):
         handler(EVENT, Context())
 
@@ -157,7 +198,7 @@ def test_given_no_api_at_all_then_the_probe_says_so(world: World, monkeypatch: p
 def test_given_an_address_that_is_not_https_then_no_token_is_sent(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PROBE_API_URL", "http://example.com")
+    monkeypatch.setenv("PROBE_API_URLS", "http://example.com")
     with pytest.raises(ValueError, match="not https"):
         handler(EVENT, Context())
 

@@ -26,6 +26,8 @@ ROOT = Path(__file__).parents[2]
 ENVIRONMENTS = ("local", "dev", "staging", "prod")
 FULL = "full"
 """``dev`` with all that an environment may ask for besides."""
+ALONE = "alone"
+"""``dev`` where a SageMaker endpoint alone answers callers, and which gives API Gateway its role for logs."""
 Template = dict[str, Any]
 Resource = dict[str, Any]
 
@@ -70,10 +72,12 @@ def synthesise(settings: Settings, folder: Path) -> Synthesis:
 
 
 def settings_of(env: str) -> Settings:
-    """The settings of an environment, or of ``FULL``."""
-    if env != FULL:
+    """The settings of an environment, of ``FULL`` or of ``ALONE``."""
+    if env not in (FULL, ALONE):
         return settings_module.load(env)
     dev = settings_module.load("dev")
+    if env == ALONE:
+        return replace(dev, serving=replace(dev.serving, targets=("endpoint",)), cloudwatch_role=True)
     serving = replace(dev.serving, targets=("lambda", "endpoint"))
     network, api = settings_module.Network(vpc=True), settings_module.Api(auth="iam")
     return replace(dev, serving=serving, network=network, api=api)
@@ -90,7 +94,7 @@ def synthesised(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Synthesise
     yield once
 
 
-@pytest.fixture(scope="session", params=(*ENVIRONMENTS, FULL))
+@pytest.fixture(scope="session", params=(*ENVIRONMENTS, FULL, ALONE))
 def each(request: pytest.FixtureRequest, synthesised: Synthesise) -> Synthesis:
     """The synthesis of each environment in turn."""
     return synthesised(request.param)
@@ -106,6 +110,12 @@ def dev(synthesised: Synthesise) -> Synthesis:
 def full(synthesised: Synthesise) -> Synthesis:
     """The synthesis of ``FULL``."""
     return synthesised(FULL)
+
+
+@pytest.fixture(scope="session")
+def alone(synthesised: Synthesise) -> Synthesis:
+    """The synthesis of ``ALONE``."""
+    return synthesised(ALONE)
 
 
 def resources(template: Template, kind: str) -> dict[str, Resource]:

@@ -324,7 +324,9 @@ def test_given_callers_who_sign_then_a_policy_that_nobody_has_yet_lets_them_call
     (probe,) = [
         item for item in statements(release, "ProbeRole") if "execute-api:Invoke" in str(item["Action"])
     ]
-    assert "/live/POST/v1/models/flights/predict" in json.dumps(probe["Resource"])
+    asked = [json.dumps(arn) for arn in probe["Resource"]]
+    assert len(asked) == 2
+    assert all("/live/POST/v1/models/flights/predict" in arn for arn in asked)
 
 
 def test_given_the_endpoints_api_then_it_answers_the_same_paths(full: Synthesis, endpoint: Template) -> None:
@@ -361,6 +363,7 @@ def test_given_the_function_that_passes_on_then_it_is_told_where_and_whom_to_ask
     )
     variables = function["Environment"]["Variables"]
     assert variables["MILLRACE_ENDPOINT"] == "millrace-dev-flights"
+    assert variables["MILLRACE_ENVIRONMENT"] == "dev"
     assert variables["MILLRACE_RUNTIME_URL"]["Fn::Join"][1][0] == "https://runtime.sagemaker."
 
 

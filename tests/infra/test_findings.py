@@ -56,12 +56,18 @@ def test_given_an_acknowledgement_then_there_is_a_finding_for_it(
     assert unneeded == set()
 
 
-def test_given_an_environment_when_linted_then_nothing_is_found(each: Synthesis) -> None:
-    templates = sorted(each.folder.glob("*.template.json"))
-    assert len(templates) > 5
-    assert [
-        f"{found.filename}: {found.rule.id} {found.message} at {found.path}" for found in lint(templates)
-    ] == []
+@pytest.fixture(scope="session")
+def clean() -> set[str]:
+    """Texts of templates in which lint found nothing: environments have some in common."""
+    return set()
+
+
+def test_given_an_environment_when_linted_then_nothing_is_found(each: Synthesis, clean: set[str]) -> None:
+    texts = {file: file.read_text() for file in sorted(each.folder.glob("*.template.json"))}
+    assert len(texts) > 5
+    found = lint([file for file, text in texts.items() if text not in clean])
+    assert [f"{one.filename}: {one.rule.id} {one.message} at {one.path}" for one in found] == []
+    clean.update(texts.values())
 
 
 def test_given_an_action_that_is_none_then_lint_finds_it(dev: Synthesis, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from functions.predict.problem import TITLES
 from infra import settings as settings_module
 from infra.bundling import function_code
 from infra.bytecode import Compiler
-from infra.constructs.api import INFERENCE_ROUTES, PROBLEMS, ROUTES
+from infra.constructs.api import ENDPOINT, INFERENCE, INFERENCE_ROUTES, PROBLEMS, ROUTES, parts
 from infra.kernel import CCompiler
 from infra.settings import Settings
 from infra.stage import Environment
@@ -141,9 +141,24 @@ def only_of(template: Template, kind: str, api: str) -> Resource:
     return dict(found["Properties"])
 
 
+PLACES = {
+    "": ("serving", "Http", "ApiUrl"),
+    INFERENCE: ("serving", "Inference", "InferenceUrl"),
+    ENDPOINT: ("endpoint", "Http", "ApiUrl"),
+}
+"""Part of an API → its stack, how its ids begin, and the output with its URL."""
+
+
+def apis(synthesis: Synthesis) -> list[tuple[Template, str, str]]:
+    """The APIs of an environment: their template, how their ids begin, their output."""
+    places = [PLACES[part] for part in parts(synthesis.settings)]
+    return [(synthesis.template("flights", stack), api, output) for stack, api, output in places]
+
+
 def test_given_every_method_then_it_asks_for_a_token_with_the_scope_or_a_signature(each: Synthesis) -> None:
-    template = each.template("flights", "serving")
-    for api, routes in (("Http", ROUTES), ("Inference", INFERENCE_ROUTES)):
+    assert apis(each)
+    for template, api, _ in apis(each):
+        routes = INFERENCE_ROUTES if api == "Inference" else ROUTES
         methods = of_api(template, "AWS::ApiGateway::Method", api).values()
         assert len(methods) == len(routes)
         for method in methods:
@@ -189,16 +204,16 @@ def test_given_the_open_protocol_then_its_api_takes_every_body_for_bytes_and_the
     assert types == [[openapi.RECORDS, openapi.PROBABILITIES], ["*/*"]]
 
 
-@pytest.mark.parametrize("api", APIS)
-def test_given_a_stage_then_it_is_throttled_traced_and_logs_no_body(each: Synthesis, api: str) -> None:
-    stage = only_of(each.template("flights", "serving"), "AWS::ApiGateway::Stage", api)
-    (method,) = stage["MethodSettings"]
-    assert method["ThrottlingRateLimit"] == each.settings.serving.rate
-    assert method["ThrottlingBurstLimit"] == each.settings.serving.burst
-    assert (method["LoggingLevel"], method["DataTraceEnabled"]) == ("ERROR", False)
-    line = json.loads(stage["AccessLogSetting"]["Format"])
-    assert line["requestId"] == "$context.requestId"
-    assert not any("body" in str(value).lower() for value in line.values())
+def test_given_a_stage_then_it_is_throttled_traced_and_logs_no_body(each: Synthesis) -> None:
+    for template, api, _ in apis(each):
+        stage = only_of(template, "AWS::ApiGateway::Stage", api)
+        (method,) = stage["MethodSettings"]
+        assert method["ThrottlingRateLimit"] == each.settings.serving.rate
+        assert method["ThrottlingBurstLimit"] == each.settings.serving.burst
+        assert (method["LoggingLevel"], method["DataTraceEnabled"]) == ("ERROR", False)
+        line = json.loads(stage["AccessLogSetting"]["Format"])
+        assert line["requestId"] == "$context.requestId"
+        assert not any("body" in str(value).lower() for value in line.values())
 
 
 @pytest.mark.parametrize("api", APIS)
@@ -268,11 +283,11 @@ def test_given_an_error_then_callers_meet_the_status_that_means_it(
     assert found == status
 
 
-@pytest.mark.parametrize("output", ["ApiUrl", "InferenceUrl"])
-def test_given_an_environment_then_its_urls_have_no_trailing_slash(each: Synthesis, output: str) -> None:
-    url = json.dumps(each.template("flights", "serving")["Outputs"][output]["Value"])
-    assert url.endswith(('/live"]]}', '/live/_user_request_"]]}'))
-    assert ("execute-api" in url) != ("http://127.0.0.1:" in url)
+def test_given_an_environment_then_its_urls_have_no_trailing_slash(each: Synthesis) -> None:
+    for template, _, output in apis(each):
+        url = json.dumps(template["Outputs"][output]["Value"])
+        assert url.endswith(('/live"]]}', '/live/_user_request_"]]}'))
+        assert ("execute-api" in url) != ("http://127.0.0.1:" in url)
 
 
 def test_given_the_account_wide_role_then_the_stack_leaves_it_alone(synthesised: Synthesise) -> None:

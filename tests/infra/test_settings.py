@@ -69,7 +69,6 @@ def test_given_nested_values_then_only_they_change(tmp_path: Path) -> None:
         ("[serving]\ntargets = ['lambda', 'edge']", "serving.targets", "lambda, endpoint"),
         ("[serving]\ntargets = []", "serving.targets", "nothing would answer"),
         ("[serving]\ntargets = ['lambda', 'lambda']", "serving.targets", "stands twice"),
-        ("[serving]\ntargets = ['endpoint']", "serving.targets", "not offered yet"),
         ("[endpoint]\ninstance = 'ml.c6i.large'", "endpoint.instance", "arm64"),
         ("[endpoint]\ninstance = 'ml.m7g.large'", "endpoint.instance", "arm64"),
         ("[endpoint]\ninstances = 0", "endpoint.instances", "1 or more"),
@@ -143,10 +142,11 @@ def test_instances_and_workers_are_such_as_the_services_know(env: str) -> None:
     assert found.glue.worker in session.get_service_model("glue").shape_for("WorkerType").enum
 
 
-def test_given_both_targets_then_there_is_an_endpoint(tmp_path: Path) -> None:
-    both = load("trial", written(tmp_path, "[serving]\ntargets = ['lambda', 'endpoint']\n"))
-    assert both.has_endpoint
-    assert not settings.Settings(env="trial").has_endpoint
+@pytest.mark.parametrize("targets", [("lambda",), ("endpoint",), ("lambda", "endpoint")])
+def test_given_targets_then_they_say_what_callers_reach(tmp_path: Path, targets: tuple[str, ...]) -> None:
+    found = load("trial", written(tmp_path, f"[serving]\ntargets = {list(targets)}\n"))
+    assert (found.function_answers, found.has_endpoint) == ("lambda" in targets, "endpoint" in targets)
+    assert settings.Settings(env="trial").serving.targets == ("lambda",)
 
 
 def test_endpoints_take_every_host_that_sagemaker_has_for_the_images_processor() -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from tests.life.world import TOY, World
+from tests.life.world import TOY, World, wait_for
 
 pytestmark = pytest.mark.life
 
@@ -38,6 +39,33 @@ def test_a_new_folder_goes_from_raw_tables_to_a_prediction_without_a_change_of_c
 def test_the_command_predicts_too(released: World) -> None:
     told = released.millrace("predict", "--workload", TOY, "--json").stdout
     assert released.champion()["version"] in told
+
+
+def counted(world: World) -> float:
+    """Records that were given a probability, as the metric of the workload tells."""
+    now = datetime.now(UTC)
+    points = world.client("cloudwatch").get_metric_statistics(
+        Namespace="Millrace",
+        MetricName="Records",
+        Dimensions=[{"Name": "Environment", "Value": "local"}, {"Name": "Workload", "Value": TOY}],
+        StartTime=now - timedelta(days=1),
+        EndTime=now + timedelta(hours=1),
+        Period=3600,
+        Statistics=["Sum"],
+    )["Datapoints"]
+    return float(sum(point["Sum"] for point in points))
+
+
+def test_what_function_and_endpoint_answer_is_counted_once_each(
+    released: World, url: str, endpoint_url: str, records: dict[str, Any]
+) -> None:
+    before, token, one = counted(released), released.token(), len(records["records"])
+    for times, each in ((1, url), (3, endpoint_url)):
+        assert [released.call("POST", each, records, token).status for _ in range(times)] == [200] * times
+    wait_for(lambda: True if counted(released) == before + 4 * one else None, "all to be counted", 20)
+    line = released.lines("forward")[-1]
+    assert line["ModelAge"] > 0
+    assert line["Records"] == one
 
 
 @pytest.mark.parametrize("token", [None, "", "not-a-token"], ids=["none", "empty", "bad"])

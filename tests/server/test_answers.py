@@ -15,6 +15,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from functions.predict.core import Core
+from functions.predict.moment import seconds_of
 from functions.predict.request import PROBABILITIES, RECORDS
 from functions.predict.routes import Service
 from server.app import App
@@ -161,6 +162,8 @@ def test_given_an_envelope_then_it_is_answered_200_and_holds_the_functions_answe
     assert (about["status"], rest) == (expected[0], expected[2])
     assert about["headers"] == expected[1]
     assert about["bytes"] == (expected[1]["Content-Type"] == PROBABILITIES)
+    assert (about["records"] > 0) == (expected[0] == 200)
+    assert about["made_at"] == seconds_of(app.core.bundle.manifest.made_at if app.core.bundle else "")
 
 
 def envelope(inner: dict[str, str]) -> dict[str, str]:

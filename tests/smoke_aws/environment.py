@@ -108,7 +108,7 @@ class Environment:
     @cached_property
     def names(self) -> dict[str, str]:
         """The names of everything deployed; raises `CliError` where something is not."""
-        return outputs.outputs(self.session, outputs.NAMES)
+        return outputs.outputs(self.session, outputs.places(self.session.settings))
 
     @cached_property
     def trains(self) -> list[Execution]:

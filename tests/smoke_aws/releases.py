@@ -130,7 +130,7 @@ def moment(configuration: dict[str, Any]) -> datetime:
 @assumption("B6")
 def aliases_reach_callers(environment: Environment) -> Finding:
     """The release's last check met the new model through the API."""
-    return proof(environment.releases, ("Probe",), "the API serves model")
+    return proof(environment.releases, ("Probe",), "serves model")
 
 
 @assumption("B7", only_aws="it reports every published version as optimized, and takes no snapshot")

@@ -51,7 +51,8 @@ def metrics_come_from_the_log(environment: Environment) -> Finding:
 def unheard_line(environment: Environment) -> Finding:
     """Tell whether the log holds a line that should be a metric by now."""
     session, now = environment.session, int(time.time())
-    group = session.settings.logs(session.workload, "predict")
+    function = "predict" if session.settings.function_answers else "forward"
+    group = session.settings.logs(session.workload, function)
     pages = (
         session.client("logs")
         .get_paginator("filter_log_events")
