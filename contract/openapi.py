@@ -26,9 +26,9 @@ ISSUER = "/oauth2/token"
 PROBLEMS = {
     400: "The body is not what the model takes; `errors` names every record and field at fault",
     401: "No credentials, or none that hold",
-    403: "Credentials without the scope `predict`",
+    403: "Credentials that do not admit the caller, such as a token without the scope `predict`",
     404: "No such model",
-    413: "Too many records, or too large a body",
+    413: "Too many records, too large a body, or so many warnings that the answer would be too large",
     415: "The body is declared as something that is not taken",
     422: "Columns of different lengths, or numbers so far out of bounds that the model has no answer",
     429: "More requests than the stage admits",
@@ -37,10 +37,18 @@ PROBLEMS = {
 ALWAYS = (401, 403, 429)
 
 
-def document(contract: Contract, server: str, *, token_url: str = ISSUER, scope: str = "predict") -> Schema:
+def document(
+    contract: Contract,
+    server: str,
+    *,
+    token_url: str = ISSUER,
+    scope: str = "predict",
+    signed: bool = False,
+) -> Schema:
     """Return the OpenAPI document of the workload's API at ``server`` (its URL, without a trailing slash).
 
-    ``token_url`` is where clients get tokens, ``scope`` the OAuth scope they ask for.
+    ``token_url`` is where clients get tokens, ``scope`` the OAuth scope they ask for; ``signed``: there are
+    no tokens, callers sign their requests.
     """
     return {
         "openapi": "3.1.0",
@@ -50,14 +58,23 @@ def document(contract: Contract, server: str, *, token_url: str = ISSUER, scope:
             "version": contract.sha256[:12] or "0",
         },
         "servers": [{"url": server}],
-        "security": [{SECURITY: [scope]}],
+        "security": [{SECURITY: [] if signed else [scope]}],
         "paths": {
             PREDICT: {"parameters": [_model_parameter(contract)], "post": _predict(contract)},
             MODEL: {"parameters": [_model_parameter(contract)], "get": _describe()},
             HEALTH: {"get": _health()},
         },
-        "components": {"schemas": _schemas(contract), "securitySchemes": _security(token_url, scope)},
+        "components": {
+            "schemas": _schemas(contract),
+            "securitySchemes": _signature() if signed else _security(token_url, scope),
+        },
     }
+
+
+def _signature() -> Schema:
+    """OpenAPI has no word for Signature Version 4; this is how API Gateway itself writes it."""
+    scheme = {"type": "apiKey", "in": "header", "name": "Authorization"}
+    return {SECURITY: {**scheme, "x-amazon-apigateway-authtype": "awsSigv4"}}
 
 
 def _security(token_url: str, scope: str) -> Schema:

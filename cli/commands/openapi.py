@@ -24,11 +24,13 @@ def openapi(
     from contract.openapi import document  # noqa: PLC0415 - help does without it
 
     here = session(env, workload)
+    signed = here.settings.signed
     if server is None:
         names = outputs(here, ("api_url", "token_url", "scope"))
-        told = document(here.contract, names["api_url"], token_url=names["token_url"], scope=names["scope"])
+        token = {"token_url": names["token_url"], "scope": names["scope"]}
+        told = document(here.contract, names["api_url"], **token, signed=signed)
     else:
-        told = document(here.contract, server)
+        told = document(here.contract, server, signed=signed)
     text = json.dumps(told, indent=2, ensure_ascii=False)
     if to is None:
         result(text)
