@@ -27,6 +27,20 @@ def children(pid: int) -> list[int]:
     return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+def await_loops(pids: list[int]) -> None:
+    """Wait until each process handles SIGTERM itself: its loop is there, with every file it needs."""
+    until = time.monotonic() + 10
+    while not all(handles(pid, signal.SIGTERM) for pid in pids):
+        assert time.monotonic() < until, f"of {pids} one has no loop yet"
+        time.sleep(0.01)
+
+
+def handles(pid: int, signum: int) -> bool:
+    status = Path(f"/proc/{pid}/status").read_text()
+    (mask,) = (line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(mask, 16) >> (signum - 1) & 1)
+
+
 def test_given_counts_of_two_then_any_tells_their_sum() -> None:
     board = Board(3)
     board.write(0, {"a": 1, "b": 0.5})
@@ -55,7 +69,9 @@ def test_given_a_second_that_went_wrong_then_the_next_is_counted_and_swept_all_t
     """A worker tells its counts every second, for which it opens files: too many callers leave it none."""
     with running(str(folder), "--workers", "2") as server:
         server.wait_for("listening")
-        for worker in children(server.process.pid):
+        workers = children(server.process.pid)
+        await_loops(workers)
+        for worker in workers:
             resource.prlimit(worker, resource.RLIMIT_NOFILE, (4, 4))
         assert server.wait_for("unexpected error")["error"] == "OSError"
         server.process.kill()
