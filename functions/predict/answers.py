@@ -73,14 +73,16 @@ class JsonAnswer:
 
 
 def check_size(body: str | bytes) -> None:
-    """Raise Problem 413 for an answer that warnings make too large for its way.
+    """Raise Problem 413 for an answer that warnings, or a caller's long id, make too large for its way.
 
     It is refused wherever it is made, so that all ways to serve a model answer alike.
     """
     # A text is one within JSON, and bytes come in base64.
     size = len(json.dumps(body)) if isinstance(body, str) else 4 * -(-len(body) // 3)
     if size > MOST_BYTES:
-        why = f"With its warnings the answer would take {size} bytes on its way; at most {MOST_BYTES} pass."
+        why = (
+            f"With warnings and id the answer would take {size} bytes on its way; at most {MOST_BYTES} pass."
+        )
         raise Problem(413, f"{why} Send fewer records at once, or without the values that are warned of.")
 
 

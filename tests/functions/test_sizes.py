@@ -17,6 +17,7 @@ from functions.predict.bundle import Manifest
 from functions.predict.core import Reply
 from functions.predict.open_inference.answers import Outputs
 from functions.predict.open_inference.asked import OUTPUTS, Wanted
+from functions.predict.open_inference.protocol import LONG_ID
 from functions.predict.routes import Service, response
 
 from .gateway import event, read, records
@@ -94,3 +95,12 @@ def test_given_warnings_then_an_answer_of_the_protocol_has_the_same_limit(
     monkeypatch.setattr(answers, "MOST_BYTES", size - 1)
     refused = ask(service, *asked)
     assert (refused.status, "fewer records" in refused.told["error"]) == (413, True)
+
+
+@pytest.mark.parametrize(("length", "status"), [(LONG_ID, 200), (LONG_ID + 1, 413)])
+def test_given_a_very_long_id_of_the_caller_then_the_answer_s_size_is_looked_at(
+    service: Service, length: int, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers, "MOST_BYTES", 100)
+    asked = in_json(tensor("depot", "BYTES", ["north"]), tensor("distance", "FP32", [1.0]), id="i" * length)
+    assert ask(service, *asked).status == status
