@@ -429,6 +429,15 @@ def test_given_a_number_at_the_middle_of_two_float32_then_it_is_never_read_wrong
         assert not count or row == struct.pack("f", float(text))
 
 
+@pytest.mark.parametrize("text", ["4451520929649177e-23", "5399955815832413e-24", "-879960248547848e-27"])
+def test_given_a_power_that_no_float64_holds_and_a_half_then_it_is_never_read_wrongly(
+    number_reader: Callable[[str], tuple[int, bytes]], text: str
+) -> None:
+    count, row = number_reader(text)
+
+    assert not count or row == struct.pack("f", float(text))
+
+
 @pytest.mark.parametrize(
     ("size", "found"),
     [
