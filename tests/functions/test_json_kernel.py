@@ -246,7 +246,16 @@ NO_TEXTS = (
 )
 NONSENSE = (
     *(b"", b"{", b"{}", b"null", b"[]", b'{"records":[]}', b'{"columns":{}}', b'{"records":null}'),
-    *(b'{"records":}', b'{"columns":}', b'{"records":[}', b'{"columns":{}', b'{"columns":null}'),
+    *(
+        b'{"records":}',
+        b'{"columns":}',
+        b'{"records":[}',
+        b'{"columns":{}',
+        b'{"columns":null}',
+        b'{"moon":}',
+    ),
+    *(b'{"columns":{"depot":["north"],"distance":%s}}' % end for end in (b"", b"[", b"[1", b"[1,", b"[1]]")),
+    b'{"records":[{"depot":"north","distance":1}}',
     b'{"records":[{}]}',
     b'{"records":[{"depot":"north","distance":1},]}',
     b'{"records":[{"depot":"north","distance":1,}]}',
