@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlparse
 
+from botocore.exceptions import ClientError
+
 from local.emulator import gateway
 
 Stamp = tuple[int, int]
@@ -137,6 +139,10 @@ class Mirror:
             put(path, self._address(path))
         except FileNotFoundError:  # a temporary file that its writer has renamed meanwhile
             return
+        except ClientError:
+            if _stamp(path) == stamp:
+                raise
+            return  # its writer went on, and the checksum is of what it was: the next push has it
         self._known[path] = stamp
 
     def _address(self, path: Path) -> str:
