@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,8 +17,12 @@ Write = Callable[[bytes], object]
 
 
 def write_stdout(line: bytes) -> None:
-    """Write a line in one go, so that lines of several processes do not mix."""
-    os.write(sys.stdout.fileno(), line)
+    """Write a line in one go, so that lines of several processes do not mix.
+
+    A server answers on where nobody takes its log any more.
+    """
+    with suppress(OSError):
+        os.write(sys.stdout.fileno(), line)
 
 
 class Log:

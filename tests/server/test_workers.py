@@ -77,6 +77,7 @@ def test_given_a_second_that_went_wrong_then_the_next_is_counted_and_swept_all_t
         server.process.kill()
 
         assert server.wait_for("ended")
+        assert server.wait_for("ended")
 
 
 def test_given_a_worker_that_dies_then_the_others_end_and_the_process_says_so(folder: Path) -> None:
