@@ -22,6 +22,7 @@ from contract.schema import Training
 from training.train.batches import Batches
 from training.train.checkpoint import Checkpoints
 from training.train.data import Rows
+from training.train.gradients import averaged
 from training.train.metrics import Metrics, measure
 from training.train.model import Tabular
 from training.train.ranks import Ranks
@@ -71,6 +72,8 @@ class Trainer:
             forward_sync_buffers=False,  # read from the same reports by every rank, and never changed
             gradient_as_bucket_view=True,  # gradients are averaged where they lie
         )
+        if ranks.device.type == "cpu":
+            self._parallel.register_comm_hook(None, averaged)
         self._optimiser = torch.optim.AdamW(
             self._model.parameters(), training.learning_rate, weight_decay=training.weight_decay, fused=True
         )
