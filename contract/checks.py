@@ -178,6 +178,22 @@ def _features(contract: Contract) -> Findings:
         if feature.kind == "category":
             yield from _boundless(key, feature, "a category has no order to bound")
         yield from _bounds(key, feature)
+        if feature.spellings_of:
+            yield from _spellings_of(f"{key}.spellings_of", feature, contract.tables)
+
+
+def _spellings_of(key: str, feature: Feature, tables: dict[str, Table]) -> Findings:
+    if feature.kind != "category":
+        yield key, "only a category has spellings", 'Set kind = "category" or leave it out.'
+    spelt = [
+        f"{table}.{column}"
+        for table, described in tables.items()
+        for column, facts in described.columns.items()
+        if facts.spellings
+    ]
+    if feature.spellings_of not in spelt:
+        remedy = suggestion(feature.spellings_of, spelt) if spelt else "Give a text column spellings first."
+        yield key, f'"{feature.spellings_of}" is no table.column with spellings', remedy
 
 
 def _leaks(contract: Contract) -> Findings:
@@ -360,6 +376,7 @@ def _examples(contract: Contract) -> Findings:
         yield "examples", "none is given", "Add [[examples]]: the release check and the docs use them."
     for index, record in enumerate(contract.examples):
         yield from _record(f"examples[{index}]", record, contract.features)
+        yield from _spelt(f"examples[{index}]", record, contract)
     yield from _one_request(contract)
 
 
@@ -384,6 +401,13 @@ def _record(key: str, record: Record, features: dict[str, Feature]) -> Findings:
             yield f"{key}.{name}", "no such feature", suggestion(name, features)
         else:
             yield from _value(f"{key}.{name}", value, features[name])
+
+
+def _spelt(key: str, record: Record, contract: Contract) -> Findings:
+    for name, value in record.items():
+        canonical = contract.variants(name).get(str(value)) if name in contract.features else None
+        if canonical is not None:
+            yield f"{key}.{name}", f'"{value}" is another spelling', f'Write "{canonical}".'
 
 
 def _value(key: str, value: object, feature: Feature) -> Findings:

@@ -104,6 +104,8 @@ class Feature:
     source: Literal["request"] = "request"
     keep: bool = False
     """Keep the feature even if it is constant or redundant in the training split."""
+    spellings_of: str = ""
+    """``table.column`` whose spellings callers may use for this category, as the raw data do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -283,3 +285,10 @@ class Contract:
     def names(self, kind: FeatureKind) -> tuple[str, ...]:
         """Names of the features of ``kind``, in the order of the contract."""
         return tuple(name for name, feature in self.features.items() if feature.kind == kind)
+
+    def variants(self, name: str) -> dict[str, str]:
+        """Return other spellings of feature ``name``'s values that callers may use: variant → canonical."""
+        table, _, column = self.features[name].spellings_of.partition(".")
+        columns = self.tables[table].columns if table in self.tables else {}
+        spellings = columns[column].spellings if column in columns else {}
+        return {variant: canonical for canonical, variants in spellings.items() for variant in variants}

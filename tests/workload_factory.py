@@ -72,6 +72,7 @@ max = 0.05
 kind = "category"
 required = true
 meaning = "The depot that takes the parcel in"
+spellings_of = "parcels.depot"
 
 [features.region]
 kind = "category"

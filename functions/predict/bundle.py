@@ -24,6 +24,7 @@ MANIFEST = "manifest.json"
 Name = Annotated[str, msgspec.Meta(pattern=r'^[^"\\\x00-\x1f]+\Z')]
 """A feature's name: what the decoder of requests takes as the name of a field."""
 Positive = Annotated[int, msgspec.Meta(ge=1)]
+Text = Annotated[str, msgspec.Meta(min_length=1)]
 
 
 class BundleError(Exception):
@@ -31,7 +32,10 @@ class BundleError(Exception):
 
 
 class Feature(msgspec.Struct, frozen=True):
-    """A model input. ``values`` is the vocabulary of a category; ``used`` is false if training dropped it."""
+    """A model input. ``values`` is the vocabulary of a category; ``used`` is false if training dropped it.
+
+    ``spellings`` are other ways to write some of ``values``: variant → value.
+    """
 
     name: Name
     kind: Literal["number", "category"]
@@ -41,7 +45,8 @@ class Feature(msgspec.Struct, frozen=True):
     unit: str = ""
     meaning: str = ""
     used: bool = True
-    values: tuple[Annotated[str, msgspec.Meta(min_length=1)], ...] = ()
+    values: tuple[Text, ...] = ()
+    spellings: dict[Text, Text] = {}
 
 
 class Inputs(msgspec.Struct, frozen=True):

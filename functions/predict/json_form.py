@@ -13,7 +13,7 @@ from .bundle import Feature
 from .explain import explain
 from .generate import columns_filler, records_filler
 from .kernel import Kernel
-from .layout import LARGEST, STRANGE, Layout, Shape, Values, bounds
+from .layout import LARGEST, STRANGE, Layout, Shape, Values, bounds, slots_of
 from .problem import Problem, too_many
 
 UNSET = msgspec.UNSET
@@ -154,7 +154,7 @@ def _field(feature: Feature, kind: Any) -> tuple[Any, ...]:
 def value_type(feature: Feature, *, ordinary: bool) -> Any:
     """Build the type of one feature's value: what is lawful, or only what needs no second look."""
     if feature.kind == "category":
-        known = (*feature.values, *(() if feature.required else ("", None)))
+        known = tuple(text for text in slots_of(feature) if text or not feature.required)
         if ordinary and feature.used and known:
             # The decoder answers a literal with one and the same text, whose hash is known by then.
             return Literal[known]

@@ -81,10 +81,14 @@ class Layout:
 
 
 def slots_of(feature: Feature) -> dict[str | None, float]:
-    """Return the slot of each value: from 1 in the vocabulary's order; 0 for a missing value."""
+    """Return the slot of each value: from 1 in the vocabulary's order; 0 for a missing value.
+
+    Another spelling of a value has the value's slot.
+    """
     slots: dict[str | None, float] = {None: 0.0, "": 0.0}
-    slots.update((value, float(place + 1)) for place, value in enumerate(feature.values))
-    return slots
+    known = {value: float(place + 1) for place, value in enumerate(feature.values)}
+    spelt = {variant: known[value] for variant, value in feature.spellings.items() if value in known}
+    return slots | spelt | known
 
 
 def bounds(feature: Feature) -> tuple[float, float]:

@@ -91,7 +91,7 @@ COLUMNS = {
     "columns": {
         "distance": [1, 2.5, 5000],
         "depot": ["north", "south", "north"],
-        "region": ["alps", None, ""],
+        "region": ["ALPS", None, ""],
         "volume": [None, 1e0, 0],
     }
 }

@@ -85,7 +85,7 @@ def written(records: Sequence[Record], spare: Sequence[str] = ()) -> bytes:
 ORDINARY = {
     "depot": st.sampled_from(["north", "south"]),
     "colour": st.sampled_from(["", "red", "grün", "赤", "\U0001f534", "\u07ff\u0800\ud7ff\ue000\U0010ffff"]),
-    "region": st.sampled_from(["", "alps", "coast", "plain"]),
+    "region": st.sampled_from(["", "alps", "coast", "plain", "flat land"]),
     "weight": st.floats(0, 100, width=32) | st.just(math.nan),
     "volume": st.floats(0, 10, width=32) | st.just(math.nan),
     "distance": st.floats(0, 5000, width=32) | st.sampled_from([-0.0, 1e-45]),

@@ -69,6 +69,16 @@ def test_an_implausible_value_is_answered_and_flagged_in_its_record(
     assert 0 <= predictions[1]["probability"] <= 1
 
 
+def test_a_value_may_be_spelt_as_the_raw_data_spell_it(ask: Ask) -> None:
+    spellings = ("ALPS", "alps", "flat land", "plain")
+
+    found = read(ask(event(records(*(PARCEL | {"region": region} for region in spellings)))))["predictions"]
+
+    assert [prediction["warnings"] for prediction in found] == [[]] * 4
+    mountains, mountain, lowland, plain = (prediction["probability"] for prediction in found)
+    assert mountains == mountain != lowland == plain
+
+
 def test_a_category_that_the_model_does_not_read_is_never_unseen(ask: Ask) -> None:
     prediction = read(ask(event(records(PARCEL | {"colour": "infrared"}))))["predictions"][0]
 

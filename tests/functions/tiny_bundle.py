@@ -37,6 +37,7 @@ class Input:
     meaning: str = "Made up"
     used: bool = True
     values: tuple[str, ...] = ()
+    spellings: dict[str, str] = field(default_factory=dict)
     weight: float = 0.01
 
 
@@ -45,7 +46,13 @@ PARCELS = (
     Input(name="colour", kind="category", used=False),
     Input(name="weight", kind="number", min=0, max=100, unit="kg"),
     Input(name="volume", kind="number", min=0, max=10, unit="m³", used=False),
-    Input(name="region", kind="category", values=("alps", "coast", "plain"), weight=-0.25),
+    Input(
+        name="region",
+        kind="category",
+        values=("alps", "coast", "plain"),
+        spellings={"ALPS": "alps", "flat land": "plain"},
+        weight=-0.25,
+    ),
     Input(name="distance", kind="number", required=True, min=0, max=5000, unit="km", weight=0.001),
 )
 PARCEL = {"depot": "north", "weight": 2.5, "region": "coast", "distance": 120.0}
@@ -75,6 +82,7 @@ class Tiny:
             score += number.weight * (record.get(number.name) or 0.0)
         for category in self.used("category"):
             value = record.get(category.name)
+            value = category.spellings.get(value, value)
             if value in category.values:
                 score += category.weight * (category.values.index(value) + 1)
         return 1 / (1 + math.exp(-score))

@@ -103,6 +103,7 @@ def test_the_manifest_describes_the_graph_and_its_data(bundle: Path, run: Run) -
     assert unused == {"distance_miles", "planet"}
     depot = manifest["features"][0]
     assert sorted(depot["values"]) == ["east", "north", "south", "west"]
+    assert depot["spellings"] == {"North": "north", "NORTH": "north"}
     assert manifest["format"] == 2
     assert manifest["graphs"] == {"batch": "model.onnx", "single": "single.onnx"}
     assert manifest["candidate"]["name"] in {"teacher", "distilled-8"}

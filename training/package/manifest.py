@@ -102,12 +102,20 @@ def _features(contract: Contract, encoding: Encoding) -> list[dict[str, Any]]:
     vocabularies = {category.name: list(category.values) for category in encoding.categories}
     used = {*encoding.number_names, *encoding.category_names}
     return [
-        _feature(name, feature, used=name in used, values=vocabularies.get(name, []))
+        _feature(
+            feature,
+            name=name,
+            used=name in used,
+            values=vocabularies.get(name, []),
+            variants=contract.variants(name),
+        )
         for name, feature in contract.features.items()
     ]
 
 
-def _feature(name: str, feature: Feature, *, used: bool, values: list[str]) -> dict[str, Any]:
+def _feature(
+    feature: Feature, *, name: str, used: bool, values: list[str], variants: Mapping[str, str]
+) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "name": name,
         "kind": feature.kind,
@@ -118,7 +126,10 @@ def _feature(name: str, feature: Feature, *, used: bool, values: list[str]) -> d
         "meaning": feature.meaning,
         "used": used,
     }
-    return entry | {"values": values} if feature.kind == "category" else entry
+    if feature.kind == "number":
+        return entry
+    known = {variant: value for variant, value in variants.items() if value in values}
+    return entry | {"values": values, "spellings": known}
 
 
 def _examples(subject: Subject) -> list[dict[str, Any]]:
