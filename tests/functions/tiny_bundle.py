@@ -81,8 +81,8 @@ class Tiny:
         for number in self.used("number"):
             score += number.weight * (record.get(number.name) or 0.0)
         for category in self.used("category"):
-            value = record.get(category.name)
-            value = category.spellings.get(value, value)
+            sent = record.get(category.name)
+            value = category.spellings.get(sent or "", sent)
             if value in category.values:
                 score += category.weight * (category.values.index(value) + 1)
         return 1 / (1 + math.exp(-score))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,8 @@ def run_rank(rank: int, folder: Path, late: float, megabytes: float) -> None:
     ],
 )
 def test_every_rank_has_the_mean_of_all(tmp_path: Path, late: float, megabytes: float) -> None:
-    torch.multiprocessing.spawn(run_rank, (tmp_path, late, megabytes), nprocs=RANKS)
+    with get_context("spawn").Pool(RANKS) as pool:
+        pool.starmap(run_rank, [(rank, tmp_path, late, megabytes) for rank in range(RANKS)], chunksize=1)
     wanted = [
         sum(each) / RANKS for each in zip(*(gradients(model(), rank) for rank in range(RANKS)), strict=True)
     ]
