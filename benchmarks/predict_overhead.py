@@ -78,6 +78,7 @@ CASES = (
     Case("64 records, binary", "64 binary", "run batch", "run batch", 1.5),
     Case("64 records, binary, answered in JSON", "64 binary to json", "run batch", "run batch", None),
     Case("64 records, JSON objects, gzip unpacked here", "64 gzip", "run batch", "run batch", None),
+    Case("64 records, JSON objects, one with a warning", "64 warned", "run batch", "run batch", None),
 )
 
 
@@ -190,6 +191,7 @@ def events(bundle: Bundle, records: list[Record]) -> dict[str, dict[str, Any]]:
     objects = json.dumps({"records": records})
     columns = json.dumps({"columns": {name: [record[name] for record in records] for name in records[0]}})
     binary = b64encode(encode(bundle, records)).decode()
+    warned = json.dumps({"records": [*records[:-1], unusual(bundle, records[-1])]})
     zipped = b64encode(gzip.compress(objects.encode())).decode()
     binary_headers = {"Content-Type": RECORDS, "Accept": PROBABILITIES}
     return {
@@ -199,7 +201,15 @@ def events(bundle: Bundle, records: list[Record]) -> dict[str, dict[str, Any]]:
         "64 binary": event(bundle, binary, encoded=True, **binary_headers),
         "64 binary to json": event(bundle, binary, encoded=True, **{"Content-Type": RECORDS}),
         "64 gzip": event(bundle, zipped, encoded=True, **{"Content-Encoding": "gzip"}),
+        "64 warned": event(bundle, warned),
     }
+
+
+def unusual(bundle: Bundle, record: Record) -> Record:
+    """Return ``record`` with a value that training never saw or that is out of its bounds."""
+    if bundle.manifest.inputs.categories:
+        return record | {bundle.manifest.inputs.categories[0]: "never seen"}
+    return record | {f.name: f.max + 1 for f in bundle.manifest.features if f.max is not None}
 
 
 def event(bundle: Bundle, body: str, *, encoded: bool = False, **headers: str) -> dict[str, Any]:

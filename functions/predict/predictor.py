@@ -11,6 +11,7 @@ import msgspec
 from .answers import Cautions, JsonAnswer, check_size
 from .binary_form import BinaryForm
 from .bundle import Bundle
+from .generate import strange_finder
 from .json_form import JsonForm
 from .kernel import load
 from .layout import Layout, Shape, Values
@@ -47,6 +48,7 @@ class Predictor:
     def __init__(self, bundle: Bundle) -> None:
         self._manifest, self._model = bundle.manifest, bundle.model
         self._layout = Layout(bundle.manifest)
+        self._strange = strange_finder(self._layout)
         self._write = JsonAnswer(bundle.manifest)
         kernel, self.slow = load(self._layout, self._model.rows)
         self.json: Form[str | bytes] = JsonForm(self._layout, self._model.rows, kernel)
@@ -96,8 +98,8 @@ class Predictor:
     def _look_again(self, records: Sequence[Values]) -> tuple[int, Cautions]:
         """Fill the model's memory with lawful records of any kind; return what deserves a second look."""
         self._layout.fill(self._model.rows, records)
-        found = enumerate(map(self._layout.cautions, records))
-        return len(records), {place: cautions for place, cautions in found if cautions}
+        strange = self._strange(records)
+        return len(records), {place: self._layout.cautions(records[place]) for place in strange}
 
     def warm(self) -> None:
         """Answer the bundle's own examples, so that the first caller does not pay for first times."""
