@@ -93,7 +93,7 @@ def _table(key: str, table: Table) -> Findings:
     if not 0 <= table.max_quarantined <= 1:
         yield f"{key}.max_quarantined", f"{table.max_quarantined:g} is not a share", "Between 0 and 1."
     for name, column in table.columns.items():
-        yield from _column(f"{key}.columns.{name}", column)
+        yield from _column(f"{key}.columns.{name}", column, table.null)
 
 
 def _known_columns(key: str, columns: tuple[str, ...], table: Table) -> Findings:
@@ -104,7 +104,7 @@ def _known_columns(key: str, columns: tuple[str, ...], table: Table) -> Findings
             yield f"{key}[{index}]", f'"{name}" stands here twice', "Leave one of them out."
 
 
-def _column(key: str, column: Column) -> Findings:
+def _column(key: str, column: Column, null: str) -> Findings:
     if column.type not in ("integer", "number"):
         yield from _boundless(key, column, f"a {column.type} column has no order to bound")
     yield from _bounds(key, column)
@@ -112,11 +112,21 @@ def _column(key: str, column: Column) -> Findings:
         yield f"{key}.spellings", "only a text column has spellings", 'Set type = "text" or leave it out.'
     seen = dict.fromkeys(column.spellings, "is a canonical spelling itself")
     for canonical, variants in column.spellings.items():
+        yield from _readable(f"{key}.spellings.{canonical}", canonical, null)
         for index, variant in enumerate(variants):
+            yield from _readable(f"{key}.spellings.{canonical}[{index}]", variant, null)
             if variant in seen:
                 place = f"{key}.spellings.{canonical}[{index}]"
                 yield place, f'"{variant}" {seen[variant]}', "List each variant once."
             seen[variant] = f'is already rewritten to "{canonical}"'
+
+
+def _readable(key: str, spelling: str, null: str) -> Findings:
+    """Raw texts have lost blanks around them when they are compared, and missing ones are gone by then."""
+    if spelling in ("", null):
+        yield key, f'"{spelling}" is read as a missing value', "Leave it out."
+    elif spelling != spelling.strip(" "):
+        yield key, f'"{spelling}" is never read: blanks around a text are cut off', "Leave it out."
 
 
 def _bounds(key: str, bounded: Column | Feature | Rule) -> Findings:

@@ -144,6 +144,21 @@ BROKEN = [
         "tables.parcels.columns.depot.spellings.nord[0]",
         "once",
     ),
+    *(
+        (
+            ("tables", "parcels", "columns", "depot", "spellings"),
+            {"north": [variant]},
+            "tables.parcels.columns.depot.spellings.north[0]",
+            "Leave it out",
+        )
+        for variant in ("", " ", " N")
+    ),
+    (
+        ("tables", "parcels"),
+        DOCUMENT["tables"]["parcels"] | {"null": "NORTH"},
+        "tables.parcels.columns.depot.spellings.north[1]",
+        "Leave it out",
+    ),
     (("tables", "examples"), DOCUMENT["tables"]["depots"], "tables.examples", "another name"),
     (("example", "table"), "parcel", "example.table", '"parcels"'),
     (("example", "event_time"), "weight", "example.event_time", "another name"),
@@ -153,6 +168,7 @@ BROKEN = [
     (("features", "depot", "min"), 1, "features.depot.min", "Leave it out"),
     (("features", "depot", "spellings_of"), "parcel.depot", "features.depot.spellings_of", '"parcels.depot"'),
     (("features", "weight", "spellings_of"), "parcels.depot", "features.weight.spellings_of", "category"),
+    (("features", "depot", "spellings_of"), "parcels.weight", "features.depot.spellings_of", "depot"),
     (("examples", 0, "depot"), "NORTH", "examples[0].depot", 'Write "north"'),
     (("features", "weight", "min"), 101, "features.weight.min", "mend"),
     (("features", "weight", "kind"), "numeric", "features.weight.kind", "number"),

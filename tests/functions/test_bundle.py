@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from functions.predict.bundle import BundleError, open_bundle
+from functions.predict.bundle import BundleError, Feature, open_bundle
+from functions.predict.layout import slots_of
 
 from .conftest import serve
 from .tiny_bundle import make_bundle
@@ -50,6 +51,10 @@ def test_a_changed_model_is_refused(tmp_path: Path) -> None:
         ({"features": [feature('de"pot')]}, r"Expected `str` matching regex .* at `\$.features\[0\].name`"),
         ({"features": [feature("depot\n")]}, r"Expected `str` matching regex .* at `\$.features\[0\].name`"),
         ({"features": [feature("depot", values=["north", ""])]}, r"length >= 1 - at .*values\[1\]`"),
+        (
+            {"features": [feature("depot", spellings={"": "north"})]},
+            r"length >= 1 - at `key` in .*spellings`",
+        ),
         (
             {"inputs": {"numbers": ["weight"], "categories": ["depot", "region"]}},
             r"do not run on the 3 columns",
@@ -95,3 +100,10 @@ def test_a_model_that_cannot_serve_here_is_refused(
 
     with pytest.raises(BundleError, match=message):
         serve(tmp_path)
+
+
+def test_a_spelling_never_hides_a_value_nor_stands_for_one_that_is_not_there() -> None:
+    spelt = {"north": "south", "N": "north", "M": "moon"}
+    depot = Feature(name="depot", kind="category", values=("north", "south"), spellings=spelt)
+
+    assert slots_of(depot) == {None: 0.0, "": 0.0, "N": 1.0, "north": 1.0, "south": 2.0}
